@@ -1,0 +1,49 @@
+# lutra_module(NAME SOURCES ... LINK ... PRIVATE_LINK ...)
+# A static library lutra_<NAME> of the current directory. Its headers are included as "<NAME>/x.h".
+function(lutra_module NAME)
+    cmake_parse_arguments(ARG "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+    get_filename_component(parent "${CMAKE_CURRENT_SOURCE_DIR}" DIRECTORY)
+    if(ARG_SOURCES)
+        add_library(lutra_${NAME} STATIC ${ARG_SOURCES})
+        target_include_directories(lutra_${NAME} PUBLIC "${CMAKE_BINARY_DIR}/include/${NAME}")
+        target_link_libraries(lutra_${NAME} PUBLIC lutra_flags ${ARG_LINK}
+            PRIVATE ${ARG_PRIVATE_LINK})
+    else()
+        add_library(lutra_${NAME} INTERFACE)
+        target_include_directories(lutra_${NAME} INTERFACE "${CMAKE_BINARY_DIR}/include/${NAME}")
+        target_link_libraries(lutra_${NAME} INTERFACE lutra_flags ${ARG_LINK})
+    endif()
+    # build/include/<module>/<module> -> the source folder: the include path holds one module only.
+    file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/include/${NAME}")
+    file(CREATE_LINK "${CMAKE_CURRENT_SOURCE_DIR}" "${CMAKE_BINARY_DIR}/include/${NAME}/${NAME}"
+        SYMBOLIC)
+endfunction()
+
+# lutra_program(NAME SOURCES ... LINK ...): an executable in build/bin.
+function(lutra_program NAME)
+    cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+    add_executable(${NAME} ${ARG_SOURCES})
+    target_link_libraries(${NAME} PRIVATE lutra_flags ${ARG_LINK})
+    set_target_properties(${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+endfunction()
+
+# lutra_test(NAME LABEL unit|component|integration|stress SOURCES ... LINK ... [PLAIN] [TIMEOUT s])
+# A Criterion binary (PLAIN: its own main, for what cannot run under Criterion) registered with ctest.
+function(lutra_test NAME)
+    cmake_parse_arguments(ARG "PLAIN" "LABEL;TIMEOUT" "SOURCES;LINK" ${ARGN})
+    add_executable(${NAME} ${ARG_SOURCES})
+    target_link_libraries(${NAME} PRIVATE lutra_flags ${ARG_LINK})
+    if(NOT ARG_PLAIN)
+        target_link_libraries(${NAME} PRIVATE criterion)
+    endif()
+    # Criterion's assertion macros do not survive the strictest warnings.
+    target_compile_options(${NAME} PRIVATE -Wno-pedantic -Wno-conversion -Wno-shadow
+        -Wno-missing-prototypes -Wno-cast-qual -Wno-format-nonliteral)
+    set_target_properties(${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+    if(NOT ARG_TIMEOUT)
+        set(ARG_TIMEOUT 60)
+    endif()
+    add_test(NAME ${ARG_LABEL}/${NAME} COMMAND ${NAME})
+    set_tests_properties(${ARG_LABEL}/${NAME} PROPERTIES LABELS ${ARG_LABEL}
+        TIMEOUT ${ARG_TIMEOUT} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+endfunction()
