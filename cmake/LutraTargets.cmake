@@ -27,6 +27,12 @@ function(lutra_program NAME)
     set_target_properties(${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 endfunction()
 
+# Criterion's assertion macros do not survive the strictest warnings. A library, since options of a target
+# itself stand before those of lutra_flags and would be overruled by them.
+add_library(lutra_test_flags INTERFACE)
+target_compile_options(lutra_test_flags INTERFACE -Wno-pedantic -Wno-conversion -Wno-shadow
+    -Wno-missing-prototypes -Wno-cast-qual -Wno-format-nonliteral)
+
 # lutra_test(NAME LABEL unit|component|integration|stress SOURCES ... LINK ... [PLAIN] [TIMEOUT s])
 # A Criterion binary (PLAIN: its own main, for what cannot run under Criterion) registered with ctest.
 function(lutra_test NAME)
@@ -36,9 +42,7 @@ function(lutra_test NAME)
     if(NOT ARG_PLAIN)
         target_link_libraries(${NAME} PRIVATE criterion)
     endif()
-    # Criterion's assertion macros do not survive the strictest warnings.
-    target_compile_options(${NAME} PRIVATE -Wno-pedantic -Wno-conversion -Wno-shadow
-        -Wno-missing-prototypes -Wno-cast-qual -Wno-format-nonliteral)
+    target_link_libraries(${NAME} PRIVATE lutra_test_flags)
     set_target_properties(${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
     if(NOT ARG_TIMEOUT)
         set(ARG_TIMEOUT 60)

@@ -4,8 +4,9 @@
 
 #include <stdint.h>
 
-/* Monotonic milliseconds and wall-clock microseconds (since 1970, UTC) of the real clock. Code that runs
- * in a loop asks the loop instead (lutra_loop_now_ms, lutra_loop_wall_us): it may be virtual. */
+/* Monotonic milliseconds and wall-clock microseconds (since 1970, UTC) of the real clock. Code that
+ * runs in a loop asks the loop instead (lutra_loop_now_ms, lutra_loop_wall_us): it may be virtual.
+ */
 uint64_t lutra_clock_now_ms(void);
 uint64_t lutra_clock_now_us(void);
 int64_t lutra_clock_wall_us(void);

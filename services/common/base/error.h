@@ -24,7 +24,8 @@ struct lutra_error {
     char msg[1024]; /* one line, no trailing full stop, cut when longer */
 };
 
-/* Fills *err and returns -1, so that `return lutra_error_set(...)` is one line. `err` may be NULL. */
+/* Fills *err and returns -1, so that `return lutra_error_set(...)` is one line. `err` may be NULL.
+ */
 int lutra_error_set(struct lutra_error *err,
                     enum lutra_error_class class,
                     int code,
@@ -42,11 +43,11 @@ const char *lutra_error_class_name(enum lutra_error_class class);
 
 /* An invariant of ours does not hold: says where on stderr and aborts. Stays on in release builds.
  * Never reached by bytes from the network, files or databases. */
-#define LUTRA_ASSERT(cond)                                                                         \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            lutra_panic(__FILE__, __LINE__, __func__, #cond);                                      \
-        }                                                                                          \
+#define LUTRA_ASSERT(cond)                                    \
+    do {                                                      \
+        if (!(cond)) {                                        \
+            lutra_panic(__FILE__, __LINE__, __func__, #cond); \
+        }                                                     \
     } while (0)
 _Noreturn void lutra_panic(const char *file, int line, const char *func, const char *what);
 

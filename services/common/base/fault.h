@@ -1,7 +1,7 @@
 /* Named fault points, compiled in with LUTRA_FAULTS (tests). Armed by the environment at start:
- * LUTRA_TEST_FAULTS="load.before_commit=crash:3,select.before_publish=pause" - at the n-th hit (default 1):
- *   crash  the process kills itself with SIGKILL      pause  SIGSTOP to itself
- *   error  LUTRA_FAULT() returns true and the caller behaves as if the step had failed */
+ * LUTRA_TEST_FAULTS="load.before_commit=crash:3,select.before_publish=pause" - at the n-th hit
+ * (default 1): crash  the process kills itself with SIGKILL      pause  SIGSTOP to itself error
+ * LUTRA_FAULT() returns true and the caller behaves as if the step had failed */
 #ifndef LUTRA_BASE_FAULT_H
 #define LUTRA_BASE_FAULT_H
 

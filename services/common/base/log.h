@@ -1,5 +1,6 @@
-/* Structured logging to stderr: one event, one line, logfmt (or JSON). No row values above DEBUG, no
- * secrets at any level. Repeats of one event are rate limited: more than 20 a second become a count.
+/* Structured logging to stderr: one event, one line, logfmt (or JSON). No row values above DEBUG,
+ * no secrets at any level. Repeats of one event are rate limited: more than 20 a second become a
+ * count (event log.repeats); DEBUG is not limited, since who asks for it wants all of it.
  *
  *   LUTRA_INFO("load.fence_made", LUTRA_F_STR("pipeline", id), LUTRA_F_U64("fence", fence));
  *   ts=2026-11-23T21:43:30.123Z level=info service=load event=load.fence_made pipeline=demo fence=7
@@ -27,20 +28,21 @@ struct lutra_log_field {
     };
 };
 
-#define LUTRA_F_STR(k, v) ((struct lutra_log_field){.key = (k), .type = LUTRA_FIELD_STR, .str = (v)})
-#define LUTRA_F_U64(k, v)                                                                          \
+#define LUTRA_F_STR(k, v) \
+    ((struct lutra_log_field){.key = (k), .type = LUTRA_FIELD_STR, .str = (v)})
+#define LUTRA_F_U64(k, v) \
     ((struct lutra_log_field){.key = (k), .type = LUTRA_FIELD_U64, .u64 = (uint64_t)(v)})
-#define LUTRA_F_I64(k, v)                                                                          \
+#define LUTRA_F_I64(k, v) \
     ((struct lutra_log_field){.key = (k), .type = LUTRA_FIELD_I64, .i64 = (int64_t)(v)})
-#define LUTRA_F_F64(k, v)                                                                          \
+#define LUTRA_F_F64(k, v) \
     ((struct lutra_log_field){.key = (k), .type = LUTRA_FIELD_F64, .f64 = (double)(v)})
 /* The error's class and message as class=... error="..." */
-#define LUTRA_F_ERR(e)                                                                             \
+#define LUTRA_F_ERR(e) \
     LUTRA_F_STR("class", lutra_error_class_name((e)->class)), LUTRA_F_STR("error", (e)->msg)
 
-#define LUTRA_LOG(level, event, ...)                                                               \
-    lutra_log_write((level), (event), (const struct lutra_log_field[]){__VA_ARGS__},                \
-                    sizeof((const struct lutra_log_field[]){__VA_ARGS__}) /                        \
+#define LUTRA_LOG(level, event, ...)                                                 \
+    lutra_log_write((level), (event), (const struct lutra_log_field[]){__VA_ARGS__}, \
+                    sizeof((const struct lutra_log_field[]){__VA_ARGS__}) /          \
                         sizeof(struct lutra_log_field))
 #define LUTRA_DEBUG(event, ...) LUTRA_LOG(LUTRA_LOG_DEBUG, event, __VA_ARGS__)
 #define LUTRA_INFO(event, ...) LUTRA_LOG(LUTRA_LOG_INFO, event, __VA_ARGS__)

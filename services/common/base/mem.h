@@ -1,4 +1,5 @@
-/* Allocation that does not fail (the process dies by abort and is restarted), and cleanup attributes. */
+/* Allocation that does not fail (the process dies by abort and is restarted), and cleanup
+ * attributes. */
 #ifndef LUTRA_BASE_MEM_H
 #define LUTRA_BASE_MEM_H
 
@@ -13,14 +14,15 @@ void lutra_free(void *p);
 
 #define LUTRA_NEW(type) ((type *)lutra_alloc(sizeof(type)))
 
-/* Scope-bound release: LUTRA_AUTO_FREE char *s = lutra_strdup("x"); hand it out with LUTRA_STEAL(s). */
+/* Scope-bound release: LUTRA_AUTO_FREE char *s = lutra_strdup("x"); hand it out with
+ * LUTRA_STEAL(s). */
 void lutra_auto_free(void *pp);
 #define LUTRA_AUTO_FREE __attribute__((cleanup(lutra_auto_free)))
-#define LUTRA_STEAL(p)                                                                             \
-    ({                                                                                             \
-        __typeof__(p) stolen_ = (p);                                                               \
-        (p) = NULL;                                                                                \
-        stolen_;                                                                                   \
+#define LUTRA_STEAL(p)               \
+    __extension__({                  \
+        __typeof__(p) stolen_ = (p); \
+        (p) = NULL;                  \
+        stolen_;                     \
     })
 
 #endif

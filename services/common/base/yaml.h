@@ -1,5 +1,5 @@
-/* YAML (and therefore JSON) text as a tree of nodes that know where they stood. Bounded: input size, depth
- * (64) and node count (100 000) have limits; aliases are refused. */
+/* YAML (and therefore JSON) text as a tree of nodes that know where they stood. Bounded: input
+ * size, depth (64) and node count (100 000) have limits; aliases are refused. */
 #ifndef LUTRA_BASE_YAML_H
 #define LUTRA_BASE_YAML_H
 
@@ -14,15 +14,15 @@ enum lutra_yaml_kind { LUTRA_YAML_SCALAR, LUTRA_YAML_SEQUENCE, LUTRA_YAML_MAPPIN
 struct lutra_yaml {
     enum lutra_yaml_kind kind;
     unsigned line, column; /* from 1 */
-    bool plain;            /* an unquoted scalar: `~`, `null` or empty is null, `true` is a boolean */
-    char *text;            /* scalar: its value, NUL-terminated */
-    size_t n;              /* sequence: items; mapping: pairs */
+    bool plain; /* an unquoted scalar: `~`, `null` or empty is null, `true` is a boolean */
+    char *text; /* scalar: its value, NUL-terminated */
+    size_t n;   /* sequence: items; mapping: pairs */
     struct lutra_yaml **items; /* sequence: n nodes; mapping: n values */
     struct lutra_yaml **keys;  /* mapping: n scalar keys; a duplicate key is an error */
 };
 
-/* Parses one document. `name` stands in messages ("channel.yaml:3:5: ..."). NULL and CONFIG on error.
- * Free with lutra_yaml_free (the root only). */
+/* Parses one document. `name` stands in messages ("channel.yaml:3:5: ..."). NULL and CONFIG on
+ * error. Free with lutra_yaml_free (the root only). */
 struct lutra_yaml *
 lutra_yaml_parse(const char *text, size_t len, const char *name, struct lutra_error *err);
 struct lutra_yaml *lutra_yaml_load(const char *path, struct lutra_error *err);

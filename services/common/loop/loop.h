@@ -1,7 +1,8 @@
 /* The event loop: timers, tasks, file descriptors, signals. One loop, one thread owns all state.
  *
- * Two kinds: real (libevent) and simulated (virtual time, no file descriptors), so that whole pipelines can run
- * in one process from one seed. Everything here is loop-thread only unless said otherwise. */
+ * Two kinds: real (libevent) and simulated (virtual time, no file descriptors), so that whole
+ * pipelines can run in one process from one seed. Everything here is loop-thread only unless said
+ * otherwise. */
 #ifndef LUTRA_LOOP_LOOP_H
 #define LUTRA_LOOP_LOOP_H
 
@@ -13,8 +14,9 @@ struct event_base;
 struct lutra_loop;
 
 struct lutra_loop *lutra_loop_new(void);
-/* Virtual time: starts at wall clock 1 700 000 000 s, moves only when nothing is runnable. Tasks that are due at
- * the same time run in an order drawn from the seed (0: first come, first served). */
+/* Virtual time: starts at wall clock 1 700 000 000 s, moves only when nothing is runnable. Tasks
+ * that are due at the same time run in an order drawn from the seed (0: first come, first served).
+ */
 struct lutra_loop *lutra_loop_new_sim(uint64_t seed);
 void lutra_loop_free(struct lutra_loop *loop);
 bool lutra_loop_is_sim(const struct lutra_loop *loop);
@@ -22,7 +24,8 @@ bool lutra_loop_is_sim(const struct lutra_loop *loop);
 /* Runs until lutra_loop_stop. */
 void lutra_loop_run(struct lutra_loop *loop);
 void lutra_loop_stop(struct lutra_loop *loop);
-/* Runs until done(arg) is true or timeout_ms (of the loop's time) passed; true when done. Tests and tools. */
+/* Runs until done(arg) is true or timeout_ms (of the loop's time) passed; true when done. Tests and
+ * tools. */
 bool lutra_loop_run_until(struct lutra_loop *loop,
                           bool (*done)(void *arg),
                           void *arg,
@@ -33,7 +36,8 @@ void lutra_loop_run_for(struct lutra_loop *loop, uint64_t ms);
 /* Monotonic time and wall clock of the loop, read once per turn. */
 uint64_t lutra_loop_now_ms(const struct lutra_loop *loop);
 int64_t lutra_loop_wall_us(const struct lutra_loop *loop);
-/* Deterministic random numbers of the loop (simulated: from the seed; real: seeded from getrandom). */
+/* Deterministic random numbers of the loop (simulated: from the seed; real: seeded from getrandom).
+ */
 uint64_t lutra_loop_random(struct lutra_loop *loop);
 /* For evhttp; NULL on a simulated loop. */
 struct event_base *lutra_loop_base(struct lutra_loop *loop);
@@ -52,7 +56,8 @@ void lutra_loop_post(struct lutra_loop *loop, void (*fn)(void *arg), void *arg);
 /* A one-shot timer; start again replaces the delay. */
 struct lutra_timer;
 struct lutra_timer *lutra_timer_new(struct lutra_loop *loop, void (*fn)(void *arg), void *arg);
-void lutra_timer_free(struct lutra_timer *timer); /* NULL is legal; allowed inside its own callback */
+void lutra_timer_free(
+    struct lutra_timer *timer); /* NULL is legal; allowed inside its own callback */
 void lutra_timer_start(struct lutra_timer *timer, uint64_t delay_ms);
 void lutra_timer_stop(struct lutra_timer *timer);
 bool lutra_timer_active(const struct lutra_timer *timer);
@@ -63,7 +68,7 @@ struct lutra_io;
 struct lutra_io *
 lutra_io_new(struct lutra_loop *loop, int fd, void (*fn)(unsigned events, void *arg), void *arg);
 void lutra_io_want(struct lutra_io *io, unsigned events); /* level triggered; 0: none */
-void lutra_io_free(struct lutra_io *io);                   /* before the fd is closed */
+void lutra_io_free(struct lutra_io *io);                  /* before the fd is closed */
 
 /* A signal as an ordinary callback (real loops only). */
 struct lutra_signal;

@@ -1,5 +1,5 @@
-/* Threads talk by messages. A mailbox brings values from any thread to the loop; a worker is one thread that runs
- * blocking jobs in order and delivers each job's completion on the loop. */
+/* Threads talk by messages. A mailbox brings values from any thread to the loop; a worker is one
+ * thread that runs blocking jobs in order and delivers each job's completion on the loop. */
 #ifndef LUTRA_LOOP_WORKER_H
 #define LUTRA_LOOP_WORKER_H
 
@@ -8,8 +8,9 @@
 
 #include "loop/loop.h"
 
-/* A mailbox: posts from any thread are delivered in order by fn on the loop thread (mutex list + eventfd; on a
- * simulated loop by a task). At most `budget` items a turn, then others get their turn. */
+/* A mailbox: posts from any thread are delivered in order by fn on the loop thread (mutex list +
+ * eventfd; on a simulated loop by a task). At most `budget` items a turn, then others get their
+ * turn. */
 struct lutra_mailbox;
 struct lutra_mailbox *
 lutra_mailbox_new(struct lutra_loop *loop, void (*fn)(void *item, void *arg), void *arg);
@@ -17,8 +18,8 @@ lutra_mailbox_new(struct lutra_loop *loop, void (*fn)(void *item, void *arg), vo
 void lutra_mailbox_free(struct lutra_mailbox *mailbox, void (*drop)(void *item));
 void lutra_mailbox_post(struct lutra_mailbox *mailbox, void *item); /* @thread any */
 
-/* A job: `run` on the worker's thread, then `done` on the loop. The struct is embedded in the caller's own and
- * belongs to the worker between submit and done. */
+/* A job: `run` on the worker's thread, then `done` on the loop. The struct is embedded in the
+ * caller's own and belongs to the worker between submit and done. */
 struct lutra_job {
     void (*run)(struct lutra_job *job, void *worker_state);
     void (*done)(struct lutra_job *job);
@@ -26,15 +27,17 @@ struct lutra_job {
 };
 
 struct lutra_worker;
-/* `begin` and `end` run on the thread at its start and end (mysql_thread_init ...); worker_state is passed on. */
+/* `begin` and `end` run on the thread at its start and end (mysql_thread_init ...); worker_state is
+ * passed on. */
 struct lutra_worker *lutra_worker_new(struct lutra_loop *loop,
                                       const char *name,
                                       void (*begin)(void *worker_state),
                                       void (*end)(void *worker_state),
                                       void *worker_state);
 void lutra_worker_submit(struct lutra_worker *worker, struct lutra_job *job);
-/* Waits for the running job, runs `done` of jobs not yet delivered or begun never; drop gets those (may be NULL).
- * Interrupting a blocked job (shutdown(2) of its socket) is the caller's business. */
+/* Waits for the running job, runs `done` of jobs not yet delivered or begun never; drop gets those
+ * (may be NULL). Interrupting a blocked job (shutdown(2) of its socket) is the caller's business.
+ */
 void lutra_worker_free(struct lutra_worker *worker, void (*drop)(struct lutra_job *job));
 
 #endif
