@@ -1,0 +1,112 @@
+/* What a service knows of channels and pipelines: mirrors of ZooKeeper's tree, parsed, with the
+ * permit worked out, and the definitions cached on disk so that a service starts without ZooKeeper.
+ * docs/PROTOCOL.md §5. */
+#ifndef LUTRA_CATALOG_CATALOG_H
+#define LUTRA_CATALOG_CATALOG_H
+
+#include "coord/coord.h"
+#include "model/channel.h"
+#include "model/records.h"
+
+/* One pipeline, as far as known. Owned by the catalog; valid until on_removed returned. */
+struct lutra_pipeline {
+    const char *id;
+    const struct lutra_channel *channel;
+    const struct lutra_pipeline_def
+        *def; /* replaced (with channel) when the definition changes: never keep a pointer */
+    uint64_t config_version;
+    bool from_cache; /* the definition comes from disk; ZooKeeper has not spoken yet */
+    bool known;      /* desired, control, origin and owners have been read at least once */
+    bool has_desired;
+    struct lutra_desired_record desired;
+    bool has_control;
+    struct lutra_control control;
+    int32_t control_version; /* of the znode */
+    bool has_origin;
+    struct lutra_origin origin;
+    bool has_select, has_load;
+    struct lutra_owner_record select_owner, load_owner;
+    bool has_position;
+    struct lutra_position_record position;
+    /* desired START and control START. Without ZooKeeper: as last seen. */
+    bool permit;
+    void *user; /* the service's own, set in on_added */
+};
+
+enum {
+    LUTRA_CHANGED_CONFIG = 1,
+    LUTRA_CHANGED_DESIRED = 2,
+    LUTRA_CHANGED_CONTROL = 4,
+    LUTRA_CHANGED_ORIGIN = 8,
+    LUTRA_CHANGED_OWNERS = 16,
+    LUTRA_CHANGED_POSITION = 32,
+};
+
+struct lutra_catalog_handler {
+    void (*on_added)(struct lutra_pipeline *pipeline, void *arg);
+    void (*on_changed)(struct lutra_pipeline *pipeline, unsigned what, void *arg);
+    void (*on_removed)(struct lutra_pipeline *pipeline, void *arg);
+};
+
+struct lutra_catalog;
+/* cache_dir: NULL without cache (tests, manager); written by rename, one file per channel. watch:
+ * which of the LUTRA_CHANGED_* to mirror; CONFIG always is (extract and transform want only that;
+ * POSITION: the manager). */
+struct lutra_catalog *lutra_catalog_new(struct lutra_coord *coord,
+                                        const char *cache_dir,
+                                        unsigned watch,
+                                        const struct lutra_catalog_handler *handler,
+                                        void *arg);
+void lutra_catalog_free(struct lutra_catalog *catalog);
+struct lutra_pipeline *lutra_catalog_find(struct lutra_catalog *catalog, const char *pipeline);
+/* Calls fn for each pipeline, by name. */
+void lutra_catalog_each(struct lutra_catalog *catalog,
+                        void (*fn)(struct lutra_pipeline *pipeline, void *arg),
+                        void *arg);
+bool lutra_catalog_known(
+    const struct lutra_catalog *catalog); /* the list of channels has been read */
+
+/* ---- Requests: ROLLBACK, RESTART and START as one compare-and-set (docs/PROTOCOL.md §6.4) ---- */
+
+enum lutra_request_kind {
+    LUTRA_REQUEST_ROLLBACK, /* new epoch, PAUSE; START again at retry_at_ms, or by an operator when
+                               0 */
+    LUTRA_REQUEST_RESTART,  /* new epoch, START; automatic ones leave a ROLLBACK alone before its
+                               retry_at_ms */
+    LUTRA_REQUEST_RESUME,   /* START, same epoch (retry_at has come, or an operator's start after a
+                               ROLLBACK) */
+};
+struct lutra_request {
+    enum lutra_request_kind kind;
+    bool by_operator;
+    /* Automatic requests: the epoch the initiator complains about; when control.epoch or
+     * origin.epoch is above it the request is already served and nothing is written. 0: no such
+     * condition. */
+    uint64_t about_epoch;
+    int64_t retry_at_ms;
+    bool retry_with_backoff; /* work retry_at out from control.attempt: 1 s doubling to 60 s */
+    char reason[512];
+    char by[128];
+};
+enum lutra_request_outcome {
+    LUTRA_REQUEST_DONE,
+    LUTRA_REQUEST_COALESCED, /* somebody else asked for the same, or it is served already */
+    LUTRA_REQUEST_YIELDED,   /* an operator's word or a pending ROLLBACK stands above it */
+    LUTRA_REQUEST_FAILED,    /* ZooKeeper did not answer; ask again */
+};
+/* Reads control and origin afresh, decides, does one compare-and-set; a lost race reads and decides
+ * again. done may be NULL. Cancel with lutra_request_forget(coord, arg). */
+void lutra_request_send(struct lutra_coord *coord,
+                        const char *pipeline,
+                        const struct lutra_request *request,
+                        void (*done)(enum lutra_request_outcome outcome,
+                                     const struct lutra_control *control,
+                                     void *arg),
+                        void *arg);
+void lutra_request_forget(struct lutra_coord *coord, void *arg);
+
+/* Paths; buf of at least 256 bytes; return buf. */
+const char *lutra_path_channel(const char *channel, const char *leaf, char *buf);
+const char *lutra_path_pipeline(const char *pipeline, const char *leaf, char *buf);
+
+#endif
