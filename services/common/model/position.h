@@ -49,6 +49,9 @@ bool lutra_gtid_set_equal(const struct lutra_gtid_set *a, const struct lutra_gti
 bool lutra_gtid_set_includes(const struct lutra_gtid_set *a, const struct lutra_gtid_set *b);
 /* MySQL: the block of COM_BINLOG_DUMP_GTID; the tagged form as soon as the set has a tag. */
 void lutra_gtid_set_encode(const struct lutra_gtid_set *set, struct lutra_buf *out);
+/* The reverse, both forms; also the body of a PREVIOUS_GTIDS event. NULL and DATA on malformed bytes. */
+struct lutra_gtid_set *
+lutra_gtid_set_decode(const void *data, size_t len, struct lutra_error *err) LUTRA_MUST_CHECK;
 
 /* The end of a source transaction (or where reading begins). Text form, used in znodes, checkpoints and logs:
  *   binlog.000003:1234;0-1-140,5-77-9      file:offset;gtid-set      (either half may be empty, not both)
