@@ -24,7 +24,9 @@ struct lutra_column {
     char *name;
     enum lutra_kind kind;
     uint8_t type;       /* MySQL's type code in TABLE_MAP (for STRING columns the real type: 254, 247, 248) */
-    uint16_t meta;      /* TABLE_MAP metadata of the type */
+    /* TABLE_MAP metadata of the type: greatest length in bytes (STRING, VARCHAR), length of the length
+     * (BLOB), precision << 8 | scale (NEWDECIMAL), fractional digits (TIME2, DATETIME2, TIMESTAMP2). */
+    uint16_t meta;
     bool is_unsigned;
     bool nullable;
     uint16_t key_part;  /* 1.. in the primary key, 0 not part of it */
