@@ -21,7 +21,7 @@ jars_name() { printf 'jars/%s-%s' "$1" "$(cksum <"$lutra_local/$1/pom.xml" | cut
 jars_folder() {
     local name
     name=$(jars_name "$1")
-    cached "$name" "jars_fetch_$1"
+    cached "$name" "jars_fetch_$1" || return 1
     printf '%s/%s\n' "$LUTRA_LOCAL_CACHE" "$name"
 }
 

@@ -192,7 +192,7 @@ cached() {
     ) 9>"$folder.lock"
 }
 
-for lutra_part in java zookeeper kafka mariadb; do
+for lutra_part in java zookeeper kafka mariadb stack; do
     # shellcheck source=/dev/null
     . "$lutra_local/$lutra_part.sh"
 done
