@@ -31,7 +31,7 @@ endfunction()
 # itself stand before those of lutra_flags and would be overruled by them.
 add_library(lutra_test_flags INTERFACE)
 target_compile_options(lutra_test_flags INTERFACE -Wno-pedantic -Wno-conversion -Wno-shadow
-    -Wno-missing-prototypes -Wno-cast-qual -Wno-format-nonliteral)
+    -Wno-missing-prototypes -Wno-cast-qual -Wno-write-strings -Wno-format-nonliteral)
 
 # lutra_test(NAME LABEL unit|component|integration|stress SOURCES ... LINK ... [PLAIN] [TIMEOUT s])
 # A Criterion binary (PLAIN: its own main, for what cannot run under Criterion) registered with ctest.

@@ -21,7 +21,8 @@ struct lutra_loop *lutra_loop_new_sim(uint64_t seed);
 void lutra_loop_free(struct lutra_loop *loop);
 bool lutra_loop_is_sim(const struct lutra_loop *loop);
 
-/* Runs until lutra_loop_stop. */
+/* Runs until lutra_loop_stop; a stop before the run ends it at once. A simulated loop also returns
+ * when nothing is left that could ever happen. */
 void lutra_loop_run(struct lutra_loop *loop);
 void lutra_loop_stop(struct lutra_loop *loop);
 /* Runs until done(arg) is true or timeout_ms (of the loop's time) passed; true when done. Tests and
@@ -53,7 +54,7 @@ void lutra_task_cancel(struct lutra_task *task);
 /* Fire and forget: runs fn(arg) once in a later turn. Cannot be cancelled: arg must outlive it. */
 void lutra_loop_post(struct lutra_loop *loop, void (*fn)(void *arg), void *arg);
 
-/* A one-shot timer; start again replaces the delay. */
+/* A one-shot timer; start again replaces the delay, which counts from the moment of the call. */
 struct lutra_timer;
 struct lutra_timer *lutra_timer_new(struct lutra_loop *loop, void (*fn)(void *arg), void *arg);
 void lutra_timer_free(

@@ -14,7 +14,8 @@
 struct lutra_mailbox;
 struct lutra_mailbox *
 lutra_mailbox_new(struct lutra_loop *loop, void (*fn)(void *item, void *arg), void *arg);
-/* Items not yet delivered are given to drop (may be NULL). No thread may post any more. */
+/* Items not yet delivered are given to drop (may be NULL). No thread may post any more. Allowed
+ * inside fn. */
 void lutra_mailbox_free(struct lutra_mailbox *mailbox, void (*drop)(void *item));
 void lutra_mailbox_post(struct lutra_mailbox *mailbox, void *item); /* @thread any */
 
@@ -26,6 +27,8 @@ struct lutra_job {
     struct lutra_job *next; /* the worker's */
 };
 
+/* On a simulated loop there is no thread: jobs run in order, one a turn, on the loop; and
+ * everything here is loop-thread only. */
 struct lutra_worker;
 /* `begin` and `end` run on the thread at its start and end (mysql_thread_init ...); worker_state is
  * passed on. */
@@ -34,10 +37,12 @@ struct lutra_worker *lutra_worker_new(struct lutra_loop *loop,
                                       void (*begin)(void *worker_state),
                                       void (*end)(void *worker_state),
                                       void *worker_state);
+/* @thread any */
 void lutra_worker_submit(struct lutra_worker *worker, struct lutra_job *job);
-/* Waits for the running job, runs `done` of jobs not yet delivered or begun never; drop gets those
- * (may be NULL). Interrupting a blocked job (shutdown(2) of its socket) is the caller's business.
- */
+/* Waits for the running job. `done` is not called any more: jobs whose done was not delivered, then
+ * jobs that were not begun, are given to drop in order (may be NULL). Interrupting a blocked job
+ * (shutdown(2) of its socket) is the caller's business. Allowed inside a job's done; not inside
+ * run. */
 void lutra_worker_free(struct lutra_worker *worker, void (*drop)(struct lutra_job *job));
 
 #endif
