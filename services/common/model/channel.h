@@ -98,7 +98,9 @@ const struct lutra_endpoint *lutra_channel_endpoint(const struct lutra_channel *
 const struct lutra_pipeline_def *lutra_channel_pipeline(const struct lutra_channel *channel,
                                                         const char *name);
 
-/* The first pair that matches, or NULL. */
+/* The first pair that matches, or NULL. Schemas of the server (mysql, information_schema,
+ * performance_schema, sys) and of Lutra match nothing, whatever the pattern. Schemas and tables
+ * compare by bytes, columns without regard to case (ASCII), as MySQL does. */
 const struct lutra_pair *
 lutra_pipeline_match(const struct lutra_pipeline_def *def, const char *schema, const char *table);
 /* Target names of a matched table; out buffers of at least 65 bytes (names of up to 64 bytes). -1

@@ -1,0 +1,165 @@
+#include "model/channel.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { MAX_PASSWORD_BYTES = 1024 };
+
+bool lutra_name_valid(const char *name)
+{
+    size_t len = strnlen(name, 41);
+    return len >= 1 && len <= 40 && name[0] != '-' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+static void endpoint_fini(struct lutra_endpoint *endpoint)
+{
+    lutra_free(endpoint->name);
+    lutra_free(endpoint->host);
+    lutra_free(endpoint->socket);
+    lutra_free(endpoint->user);
+    lutra_free(endpoint->password_file);
+    lutra_free(endpoint->password_env);
+}
+
+static void pair_fini(struct lutra_pair *pair)
+{
+    lutra_free(pair->source_schema);
+    lutra_free(pair->source_table);
+    lutra_free(pair->target_schema);
+    lutra_free(pair->target_table);
+    for (size_t i = 0; i < pair->n_renames; i++) {
+        lutra_free(pair->renames[i].source);
+        lutra_free(pair->renames[i].target);
+    }
+    lutra_free(pair->renames);
+    for (size_t i = 0; i < pair->n_excluded; i++) {
+        lutra_free(pair->excluded[i]);
+    }
+    lutra_free(pair->excluded);
+}
+
+static void pipeline_fini(struct lutra_pipeline_def *def)
+{
+    lutra_free(def->name);
+    lutra_free(def->source);
+    lutra_free(def->target);
+    lutra_free(def->source_site);
+    lutra_free(def->target_site);
+    lutra_free(def->start_text);
+    for (size_t i = 0; i < def->n_pairs; i++) {
+        pair_fini(&def->pairs[i]);
+    }
+    lutra_free(def->pairs);
+}
+
+void lutra_channel_free(struct lutra_channel *channel)
+{
+    if (!channel) {
+        return;
+    }
+    for (size_t i = 0; i < channel->n_endpoints; i++) {
+        endpoint_fini(&channel->endpoints[i]);
+    }
+    lutra_free(channel->endpoints);
+    for (size_t i = 0; i < channel->n_pipelines; i++) {
+        pipeline_fini(&channel->pipelines[i]);
+    }
+    lutra_free(channel->pipelines);
+    lutra_free(channel->name);
+    lutra_free(channel->description);
+    lutra_free(channel);
+}
+
+const struct lutra_endpoint *lutra_channel_endpoint(const struct lutra_channel *channel,
+                                                    const char *name)
+{
+    for (size_t i = 0; i < channel->n_endpoints; i++) {
+        if (strcmp(channel->endpoints[i].name, name) == 0) {
+            return &channel->endpoints[i];
+        }
+    }
+    return NULL;
+}
+
+const struct lutra_pipeline_def *lutra_channel_pipeline(const struct lutra_channel *channel,
+                                                        const char *name)
+{
+    for (size_t i = 0; i < channel->n_pipelines; i++) {
+        if (strcmp(channel->pipelines[i].name, name) == 0) {
+            return &channel->pipelines[i];
+        }
+    }
+    return NULL;
+}
+
+/* The first line of the file, without its line end. */
+static int read_first_line(const char *path, char *line, size_t size, struct lutra_error *err)
+{
+    FILE *file = fopen(path, "re");
+    size_t n;
+    char *end;
+    if (!file) {
+        return lutra_error_set(err, LUTRA_CONFIG, errno, "password_file %s: %s", path,
+                               strerror(errno));
+    }
+    n = fread(line, 1, size - 1, file);
+    if (ferror(file)) {
+        int code = errno;
+        fclose(file);
+        return lutra_error_set(err, LUTRA_CONFIG, code, "password_file %s: %s", path,
+                               strerror(code));
+    }
+    fclose(file);
+    line[n] = '\0';
+    end = strpbrk(line, "\r\n");
+    if (end) {
+        *end = '\0';
+    } else if (n == size - 1) {
+        return lutra_error_set(err, LUTRA_CONFIG, 0,
+                               "password_file %s: first line is longer than %d bytes", path,
+                               MAX_PASSWORD_BYTES);
+    }
+    return 0;
+}
+
+int lutra_endpoint_password(const struct lutra_endpoint *endpoint,
+                            char **out,
+                            struct lutra_error *err)
+{
+    char line[MAX_PASSWORD_BYTES + 2];
+    *out = NULL;
+    if (endpoint->password_env) {
+        const char *value = getenv(endpoint->password_env);
+        if (!value) {
+            return lutra_error_set(err, LUTRA_CONFIG, 0,
+                                   "endpoint %s: environment variable %s is not set",
+                                   endpoint->name, endpoint->password_env);
+        }
+        *out = lutra_strdup(value);
+        return 0;
+    }
+    if (!endpoint->password_file) {
+        *out = lutra_strdup("");
+        return 0;
+    }
+    if (read_first_line(endpoint->password_file, line, sizeof(line), err)) {
+        explicit_bzero(line, sizeof(line));
+        return lutra_error_wrap(err, "endpoint %s", endpoint->name);
+    }
+    *out = lutra_strdup(line);
+    explicit_bzero(line, sizeof(line));
+    return 0;
+}
+
+void lutra_secret_free(char *secret)
+{
+    if (secret) {
+        explicit_bzero(secret, strlen(secret));
+        lutra_free(secret);
+    }
+}
