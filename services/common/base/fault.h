@@ -13,6 +13,7 @@
 #define LUTRA_FAULT(name) false
 #endif
 
+/* Each action happens once, at exactly the n-th hit, after the log event fault.hit. @thread any */
 bool lutra_fault_hit(const char *name);
 /* Re-reads the arming text; NULL disarms. For tests inside one process. */
 void lutra_fault_arm(const char *spec);

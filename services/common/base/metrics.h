@@ -42,6 +42,7 @@ void lutra_metrics_remove(struct lutra_metrics *metrics, const char *labels);
 void lutra_counter_add(struct lutra_counter *counter,
                        uint64_t n); /* @thread any; NULL is ignored */
 uint64_t lutra_counter_get(const struct lutra_counter *counter);
+/* Setting, observing and asking ignore NULL as well. */
 void lutra_gauge_set(struct lutra_gauge *gauge, double value);
 double lutra_gauge_get(const struct lutra_gauge *gauge);
 void lutra_histogram_observe(struct lutra_histogram *histogram, double value);

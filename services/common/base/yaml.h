@@ -30,6 +30,7 @@ void lutra_yaml_free(struct lutra_yaml *root);
 
 /* Value of a key of a mapping, or NULL. */
 struct lutra_yaml *lutra_yaml_get(const struct lutra_yaml *map, const char *key);
+/* NULL, or a plain `~`, `null` or empty scalar. */
 bool lutra_yaml_is_null(const struct lutra_yaml *node);
 
 /* Typed reading: -1 and CONFIG "name:line:column: ..., expected ..." when it does not fit.
