@@ -346,6 +346,10 @@ static int parse_pair_target_name(const struct parse *p,
     if (take_text(p, node, key, MAX_TEXT_BYTES, out)) {
         return -1;
     }
+    if (count_stars(*out) != 0 && at_source == 0) {
+        return PARSE_ERROR(p, node, "%s has a * at the target, expected none as in \"%s\"", key,
+                           source);
+    }
     if (count_stars(*out) != 0 && count_stars(*out) != at_source) {
         return PARSE_ERROR(p, node, "%s has %zu * at the target, expected none or %zu as in \"%s\"",
                            key, count_stars(*out), at_source, source);
