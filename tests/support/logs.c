@@ -64,6 +64,10 @@ static int add_file(const char *path, const struct stat *stat, int type, struct 
     while ((n = getline(&text, &capacity, file)) > 0) {
         text[strcspn(text, "\n")] = '\0';
         find_time(text, time);
+        /* Of a server's log, in a folder of its own, only what went wrong. */
+        if (ftw->level > 1 && !strstr(text, "ERROR") && !strstr(text, "FATAL")) {
+            continue;
+        }
         add_line(path + (ftw->level ? prefix_len : 0), text, time);
     }
     free(text);
