@@ -4,12 +4,14 @@
 #
 # An instance is a folder and its port(s): <name>_start DIR PORT..., <name>_stop DIR. Its pid, log,
 # configuration and data all live in DIR, so the same functions serve the demo and any test.
-# What instances share (jars, template data folders) is in $LUTRA_LOCAL_CACHE.
+# What instances share (jars, template data folders) is in $LUTRA_LOCAL_CACHE. The local stack, one
+# fixed set of instances with our services, lives in $LUTRA_LOCAL_VAR (local.sh).
 set -euo pipefail
 
 lutra_local=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 lutra_root=$(cd "$lutra_local/../.." && pwd)
-: "${LUTRA_LOCAL_CACHE:=$lutra_root/var/cache}"
+: "${LUTRA_LOCAL_VAR:=$lutra_root/var}"
+: "${LUTRA_LOCAL_CACHE:=$LUTRA_LOCAL_VAR/cache}"
 # Deadline of every wait for a server; a very slow machine may want more.
 : "${LUTRA_LOCAL_WAIT_S:=60}"
 
@@ -192,7 +194,7 @@ cached() {
     ) 9>"$folder.lock"
 }
 
-for lutra_part in java zookeeper kafka mariadb stack; do
+for lutra_part in java zookeeper kafka mariadb stack local; do
     # shellcheck source=/dev/null
     . "$lutra_local/$lutra_part.sh"
 done

@@ -29,7 +29,14 @@ mariadb_stop() { daemon_stop "$1/mariadb.pid" 60; }
 mariadb_sql() {
     local dir=$1 statement=$2
     shift 2
-    mariadb --no-defaults -u root -S "$dir/mariadb.sock" -N -B "$@" -e "$statement"
+    mariadb_sql_input "$dir" "$@" -e "$statement"
+}
+
+# mariadb_sql_input DIR [ARG...]: the same, the statements by standard input.
+mariadb_sql_input() {
+    local dir=$1
+    shift
+    mariadb --no-defaults -u root -S "$dir/mariadb.sock" -N -B "$@"
 }
 
 # What a synchronised source needs (the three binlog_* settings); little memory, and no fsync per
