@@ -1,0 +1,112 @@
+#include "load/load.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "load/pipeline.h"
+
+#define DRAIN_POLL_MS 10u
+
+static void on_added(struct lutra_pipeline *view, void *arg)
+{
+    struct lutra_load *load = arg;
+    load->pipelines = lutra_realloc(load->pipelines, (load->n + 1) * sizeof(struct ldr_pipeline *));
+    view->user = load->pipelines[load->n++] = ldr_pipeline_new(load, view);
+}
+
+static void on_changed(struct lutra_pipeline *view, unsigned what, void *arg)
+{
+    (void)arg;
+    ldr_pipeline_changed(view->user, what);
+}
+
+static void on_removed(struct lutra_pipeline *view, void *arg)
+{
+    struct lutra_load *load = arg;
+    for (size_t i = 0; i < load->n; i++) {
+        if (load->pipelines[i] == view->user) {
+            ldr_pipeline_free(load->pipelines[i]);
+            load->pipelines[i] = load->pipelines[--load->n];
+            break;
+        }
+    }
+}
+
+static void on_drain_poll(void *arg)
+{
+    struct lutra_load *load = arg;
+    bool all = true;
+    for (size_t i = 0; i < load->n; i++) {
+        ldr_pipeline_drain(load->pipelines[i]);
+        all = all && ldr_pipeline_drained(load->pipelines[i]);
+    }
+    if (!all) {
+        lutra_timer_start(load->drain_timer, DRAIN_POLL_MS);
+    } else if (load->drained != NULL) {
+        LUTRA_STEAL(load->drained)(load->drained_arg);
+    }
+}
+
+struct lutra_load *lutra_load_new(const struct lutra_env *env)
+{
+    static const struct lutra_catalog_handler handler = {
+        .on_added = on_added, .on_changed = on_changed, .on_removed = on_removed};
+    struct lutra_load *load = LUTRA_NEW(struct lutra_load);
+    load->env = env;
+    load->drain_timer = lutra_timer_new(env->loop, on_drain_poll, load);
+    load->catalog =
+        lutra_catalog_new(env->coord, env->state_dir,
+                          LUTRA_CHANGED_CONFIG | LUTRA_CHANGED_DESIRED | LUTRA_CHANGED_CONTROL |
+                              LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS,
+                          &handler, load);
+    return load;
+}
+
+void lutra_load_drain(struct lutra_load *load, void (*drained)(void *arg), void *arg)
+{
+    load->draining = true;
+    load->drained = drained;
+    load->drained_arg = arg;
+    lutra_timer_start(load->drain_timer, 0);
+}
+
+void lutra_load_free(struct lutra_load *load)
+{
+    if (load == NULL) {
+        return;
+    }
+    while (load->n > 0) {
+        ldr_pipeline_free(load->pipelines[--load->n]);
+    }
+    lutra_catalog_free(load->catalog);
+    lutra_timer_free(load->drain_timer);
+    lutra_free(load->pipelines);
+    lutra_free(load);
+}
+
+bool lutra_load_ready(struct lutra_load *load, char *reason, size_t reason_len)
+{
+    if (!lutra_catalog_known(load->catalog)) {
+        (void)snprintf(reason, reason_len, "the list of channels has not been read yet");
+        return false;
+    }
+    for (size_t i = 0; i < load->n; i++) {
+        const struct ldr_pipeline *p = load->pipelines[i];
+        if (p->state == LDR_PREPARE && p->trouble_since_ms != 0) {
+            (void)snprintf(reason, reason_len, "pipeline %s: %s", p->id, p->reason);
+            return false;
+        }
+    }
+    return true;
+}
+
+void lutra_load_state(struct lutra_load *load, json_t *root)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < load->n; i++) {
+        ldr_pipeline_json(load->pipelines[i], array);
+    }
+    (void)json_object_set_new(root, "pipelines", array);
+}
