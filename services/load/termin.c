@@ -28,11 +28,12 @@ static void termin_send(struct ldr_pipeline *p)
 {
     char topic[80];
     struct lutra_error err = {0};
-    Lutra__Termin termin = LUTRA__TERMIN__INIT;
+    Lutra__Termin termin;
     if (p->termin_in_flight || p->state != LDR_RUN) {
         p->termin_dirty = true;
         return;
     }
+    lutra__termin__init(&termin);
     termin.pipeline = p->id;
     termin.epoch = p->epoch;
     termin.nonce = p->nonce;
