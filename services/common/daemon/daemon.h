@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "daemon/env.h"
+#include "http/server.h"
 
 /* Keys that every service has. A service's config struct begins with it. */
 struct lutra_daemon_config {
@@ -15,17 +16,21 @@ struct lutra_daemon_config {
     char *site;
     char *log_level;
     bool log_json;
-    char *http_listen; /* 127.0.0.1:0 picks a port */
+    char *http_listen;    /* 127.0.0.1:0 picks a port */
+    char *http_advertise; /* what the registration says; "": worked out from the listener */
     char *zookeeper_connect;
     uint64_t zookeeper_session_timeout_ms;
     char *kafka_brokers;
     struct lutra_config_map kafka; /* kafka.properties.* */
     char *state_dir;
     uint64_t drain_timeout_ms;
+    uint64_t watchdog_ms;
 };
 /* The table rows for the members above, for a struct that begins with struct lutra_daemon_config:
  *   static const struct lutra_config_key keys[] = {LUTRA_DAEMON_CONFIG_KEYS, {...own...}, {0}}; */
-#define LUTRA_DAEMON_CONFIG_KEYS                                                                   \
+#define LUTRA_DAEMON_CONFIG_KEYS LUTRA_DAEMON_CONFIG_KEYS_LISTEN("127.0.0.1:0")
+/* The same with another default of http.listen. */
+#define LUTRA_DAEMON_CONFIG_KEYS_LISTEN(listen)                                                    \
     {.key = "instance",                                                                            \
      .type = LUTRA_CONFIG_STRING,                                                                  \
      .offset = offsetof(struct lutra_daemon_config, instance),                                     \
@@ -49,8 +54,14 @@ struct lutra_daemon_config {
         {.key = "http.listen",                                                                     \
          .type = LUTRA_CONFIG_STRING,                                                              \
          .offset = offsetof(struct lutra_daemon_config, http_listen),                              \
-         .def = "127.0.0.1:0",                                                                     \
+         .def = listen,                                                                            \
          .help = "address of /healthz, /readyz, /metrics, /state; port 0 picks one"},              \
+        {.key = "http.advertise",                                                                  \
+         .type = LUTRA_CONFIG_STRING,                                                              \
+         .offset = offsetof(struct lutra_daemon_config, http_advertise),                           \
+         .def = "",                                                                                \
+         .help = "host:port that others are told; empty: the listener's, with the host's name "    \
+                 "where it listens on every address"},                                             \
         {.key = "zookeeper.connect",                                                               \
          .type = LUTRA_CONFIG_STRING,                                                              \
          .offset = offsetof(struct lutra_daemon_config, zookeeper_connect),                        \
@@ -73,11 +84,19 @@ struct lutra_daemon_config {
         {.key = "state_dir",                                                                       \
          .type = LUTRA_CONFIG_STRING,                                                              \
          .offset = offsetof(struct lutra_daemon_config, state_dir),                                \
-         .help = "folder for the cached channel definitions"},                                     \
+         .def = "",                                                                                \
+         .help = "folder for the cached channel definitions; empty: no cache, a start needs "      \
+                 "ZooKeeper"},                                                                     \
+        {.key = "drain_timeout",                                                                   \
+         .type = LUTRA_CONFIG_DURATION_MS,                                                         \
+         .offset = offsetof(struct lutra_daemon_config, drain_timeout_ms),                         \
+         .def = "5s",                                                                              \
+         .max = 600000,                                                                            \
+         .help = "how long SIGTERM may take"},                                                     \
     {                                                                                              \
-        .key = "drain_timeout", .type = LUTRA_CONFIG_DURATION_MS,                                  \
-        .offset = offsetof(struct lutra_daemon_config, drain_timeout_ms), .def = "5s",             \
-        .max = 600000, .help = "how long SIGTERM may take"                                         \
+        .key = "watchdog", .type = LUTRA_CONFIG_DURATION_MS,                                       \
+        .offset = offsetof(struct lutra_daemon_config, watchdog_ms), .def = "60s", .max = 3600000, \
+        .help = "a loop that stands still so long ends the process (to be restarted); 0s: never"   \
     }
 
 struct lutra_daemon; /* the frame */
@@ -87,6 +106,7 @@ struct lutra_service {
     const char *description;
     const struct lutra_config_key *keys;
     size_t config_size;
+    bool stateless; /* has no use for state_dir */
     /* Extra validation after parsing (also under --check-config). May be NULL. */
     int (*check)(const void *config, struct lutra_error *err);
     /* Builds the logic; *state is passed to the rest. */
@@ -105,29 +125,16 @@ struct lutra_service {
     void (*state_json)(void *state, json_t *root);
 };
 
+/* The whole life of a service process; returns its exit status (docs/PROTOCOL.md §10). */
 int lutra_daemon_main(const struct lutra_service *service, int argc, char **argv);
 void lutra_daemon_drained(struct lutra_daemon *daemon);
+/* Ends the process with status 1 after this turn, its reason logged: it cannot go on (FATAL). */
+void lutra_daemon_fail(struct lutra_daemon *daemon, const struct lutra_error *err);
 
-/* More HTTP routes on the same listener (manager). The body is borrowed. handler answers with
- * lutra_http_reply, now or later. An exact path, or a prefix ending in '/'. */
-struct lutra_http_request;
-typedef void (*lutra_http_fn)(struct lutra_http_request *request, void *arg);
+/* More HTTP routes on the same listener (manager); http/server.h has the request's side. To be
+ * called in start. */
 void lutra_daemon_route(struct lutra_daemon *daemon, const char *path, lutra_http_fn fn, void *arg);
-const char *lutra_http_method(const struct lutra_http_request *request);
-const char *lutra_http_path(const struct lutra_http_request *request); /* decoded, without query */
-const char *lutra_http_query(const struct lutra_http_request *request,
-                             const char *name); /* or NULL */
-const char *lutra_http_body(const struct lutra_http_request *request,
-                            size_t *len); /* at most 1 MiB, else 413 */
-void lutra_http_reply_json(struct lutra_http_request *request,
-                           int status,
-                           json_t *body); /* takes body */
-void lutra_http_reply_text(struct lutra_http_request *request,
-                           int status,
-                           const char *type,
-                           const char *text);
-void lutra_http_redirect(struct lutra_http_request *request, const char *location); /* 307 */
-/* Where the listener really is, "127.0.0.1:8641". */
+/* What others are told of the listener (http.advertise), "127.0.0.1:8641". */
 const char *lutra_daemon_http_address(const struct lutra_daemon *daemon);
 
 #endif

@@ -1,0 +1,140 @@
+/* /healthz, /readyz, /metrics, /state. */
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/daemon_private.h"
+
+static const char text_plain[] = "text/plain; charset=utf-8";
+
+static const char *coord_state_name(enum lutra_coord_state state)
+{
+    switch (state) {
+    case LUTRA_COORD_SUSPENDED:
+        return "SUSPENDED";
+    case LUTRA_COORD_CONNECTED:
+        return "CONNECTED";
+    case LUTRA_COORD_LOST:
+        return "LOST";
+    }
+    return "UNKNOWN";
+}
+
+bool lutra_daemon_ready(struct lutra_daemon *daemon, char *reason, size_t reason_len)
+{
+    const struct lutra_service *service = daemon->service;
+
+    if (daemon->phase == LUTRA_DAEMON_DRAINING) {
+        snprintf(reason, reason_len, "draining");
+        return false;
+    }
+    if (lutra_coord_state_of(daemon->env.coord) != LUTRA_COORD_CONNECTED) {
+        snprintf(reason, reason_len, "not connected to ZooKeeper %s",
+                 daemon->config->zookeeper_connect);
+        return false;
+    }
+    if (!lutra_bus_healthy(daemon->env.bus)) {
+        snprintf(reason, reason_len, "no Kafka broker reachable of %s",
+                 daemon->config->kafka_brokers);
+        return false;
+    }
+    reason[0] = '\0';
+    return service->ready == NULL || service->ready(daemon->state, reason, reason_len);
+}
+
+/* Answers 405 unless it is a GET. */
+static bool is_get(struct lutra_http_request *request)
+{
+    if (strcmp(lutra_http_method(request), "GET") == 0) {
+        return true;
+    }
+    lutra_http_reply_error(request, 405, "config", "%s: only GET", lutra_http_path(request));
+    return false;
+}
+
+static void healthz(struct lutra_http_request *request, void *arg)
+{
+    (void)arg;
+    if (is_get(request)) {
+        lutra_http_reply_text(request, 200, text_plain, "ok\n");
+    }
+}
+
+static void readyz(struct lutra_http_request *request, void *arg)
+{
+    struct lutra_daemon *daemon = arg;
+    char reason[512] = "", line[516];
+    bool ready;
+
+    if (!is_get(request)) {
+        return;
+    }
+    ready = lutra_daemon_ready(daemon, reason, sizeof(reason));
+    snprintf(line, sizeof(line), "%s\n", ready ? "ready" : reason);
+    lutra_http_reply_text(request, ready ? 200 : 503, text_plain, line);
+}
+
+static void metrics(struct lutra_http_request *request, void *arg)
+{
+    struct lutra_daemon *daemon = arg;
+    struct lutra_buf out = {0};
+    char reason[512];
+
+    if (!is_get(request)) {
+        return;
+    }
+    lutra_process_metrics_update(daemon->process, daemon->loop);
+    lutra_gauge_set(
+        lutra_metrics_gauge(daemon->metrics, "lutra_ready", "", "1 while /readyz says 200."),
+        lutra_daemon_ready(daemon, reason, sizeof(reason)));
+    lutra_gauge_set(lutra_metrics_gauge(daemon->metrics, "lutra_coord_connected", "",
+                                        "1 while the ZooKeeper session is connected."),
+                    lutra_coord_state_of(daemon->env.coord) == LUTRA_COORD_CONNECTED);
+    lutra_gauge_set(lutra_metrics_gauge(daemon->metrics, "lutra_bus_connected", "",
+                                        "1 while a Kafka broker is reachable."),
+                    lutra_bus_healthy(daemon->env.bus));
+    lutra_metrics_expose(daemon->metrics, &out);
+    lutra_http_reply_text(request, 200, "text/plain; version=0.0.4; charset=utf-8",
+                          lutra_buf_cstr(&out));
+    lutra_buf_fini(&out);
+}
+
+static void state(struct lutra_http_request *request, void *arg)
+{
+    struct lutra_daemon *daemon = arg;
+    char reason[512] = "";
+    json_t *root;
+    bool ready;
+
+    if (!is_get(request)) {
+        return;
+    }
+    ready = lutra_daemon_ready(daemon, reason, sizeof(reason));
+    root = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:b, s:s, s:b, s:I, s:s}", "service",
+                     daemon->service->name, "instance", daemon->instance, "site",
+                     daemon->config->site, "version", LUTRA_VERSION, "http", daemon->advertised,
+                     "started_ms", (json_int_t)daemon->started_ms, "coord",
+                     coord_state_name(lutra_coord_state_of(daemon->env.coord)), "bus",
+                     lutra_bus_healthy(daemon->env.bus) ? "CONNECTED" : "DOWN", "ready", ready,
+                     "ready_reason", ready ? "" : reason, "draining",
+                     daemon->phase == LUTRA_DAEMON_DRAINING, "loop_longest_turn_ms",
+                     (json_int_t)lutra_loop_longest_turn_ms(daemon->loop), "host", daemon->host);
+    if (root == NULL) {
+        lutra_http_reply_error(request, 500, "bug", "the state cannot be written as JSON");
+        return;
+    }
+    if (daemon->service->state_json != NULL) {
+        daemon->service->state_json(daemon->state, root);
+    }
+    if (json_object_get(root, "pipelines") == NULL) {
+        json_object_set_new(root, "pipelines", json_array());
+    }
+    lutra_http_reply_json(request, 200, root);
+}
+
+void lutra_daemon_admin_routes(struct lutra_daemon *daemon)
+{
+    lutra_http_server_route(daemon->http, "/healthz", healthz, daemon);
+    lutra_http_server_route(daemon->http, "/readyz", readyz, daemon);
+    lutra_http_server_route(daemon->http, "/metrics", metrics, daemon);
+    lutra_http_server_route(daemon->http, "/state", state, daemon);
+}
