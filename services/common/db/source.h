@@ -18,15 +18,21 @@ struct lutra_source;
 struct lutra_source_info {
     enum lutra_flavor flavor;
     char version[128];
-    /* Who this binlog belongs to. MariaDB: "mariadb:<server_id>:<domain>:<creation time of the
-     * first binlog>". Another one means another or a reset server. */
+    /* Who this binlog belongs to. MariaDB: "mariadb:<server_id>:<gtid_domain_id>". Another one
+     * means another server. Nothing in it may change on a healthy server: files are purged (so
+     * nothing of the first file), containers get another network card (so not @@server_uid). That a
+     * server of the same identity was reset or replaced is found when a position is opened: its
+     * file must be there and reach its offset, and the GTIDs logged up to that offset must be the
+     * position's. */
     char identity[256];
 };
 
 struct lutra_source_handler {
-    /* One event, checksum verified and removed, packet framing removed; borrowed for the call.
-     * Events come until lutra_source_pause is called (it takes effect before the next event).
-     * Heartbeats come too. */
+    /* One event, packet framing removed, checksum verified and removed: what comes reads like a
+     * file written with binlog_checksum=NONE, sizes in headers included (lutra_binlog_format_init
+     * with checksum_negotiated false). Borrowed for the call. First an artificial ROTATE that names
+     * file and offset, then the file's FORMAT_DESCRIPTION. Events come until lutra_source_pause is
+     * called (it takes effect before the next event). Heartbeats come too. */
     void (*on_event)(const uint8_t *event, size_t len, void *arg);
     /* Everything the server had sent has been delivered: the source is idle for now. */
     void (*on_idle)(void *arg);

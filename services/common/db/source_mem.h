@@ -9,8 +9,10 @@
 struct lutra_mem_binlog;
 struct lutra_mem_binlog *lutra_mem_binlog_new(struct lutra_loop *loop, const char *identity);
 void lutra_mem_binlog_free(struct lutra_mem_binlog *binlog);
-/* Appends one event (header included, no checksum); end_log_pos in the header is set by this call.
- * Returns the end. */
+/* Appends one event: header included, without checksum, as in a file written with
+ * binlog_checksum=NONE, where only FORMAT_DESCRIPTION ends with its algorithm byte (NONE) and its
+ * own CRC. This call sets the header's size and end_log_pos and that algorithm and CRC. A ROTATE
+ * begins the file that it names, at offset 4. Returns the event's end. */
 uint64_t lutra_mem_binlog_append(struct lutra_mem_binlog *binlog, const uint8_t *event, size_t len);
 void lutra_mem_binlog_set_identity(struct lutra_mem_binlog *binlog, const char *identity);
 void lutra_mem_binlog_set_down(struct lutra_mem_binlog *binlog,

@@ -3,8 +3,11 @@
  * target_mysql.c) and memory (target_mem.h).
  *
  * Calls queue up and are carried out in order; completions come on the loop in the same order.
- * After a failure inside a unit everything up to the next lutra_target_rollback completes with the
- * same error, undone. */
+ * After a failure inside a unit apply and commit complete with the same error, undone, up to the
+ * next lutra_target_rollback. (prepare and make_epoch begin with such a rollback by themselves.) A
+ * unit whose begin finds its slot changed ends with FENCED: also when the fence is the caller's but
+ * the slot holds another unit than it thinks, since the cure is the same, to make an epoch and read
+ * the ring again. */
 #ifndef LUTRA_DB_TARGET_H
 #define LUTRA_DB_TARGET_H
 

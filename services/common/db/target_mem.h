@@ -1,6 +1,7 @@
 /* A database in memory behind the target port: tables with and without primary key, transactions,
- * slot locks, fences. For component tests; obeys the same rules as the real one (plain INSERT,
- * exactly one row, first statement is the fence). */
+ * row and slot locks, fences. For component tests; obeys the same rules as the real one (plain
+ * INSERT, exactly one row, first statement is the fence; a lock held for 5 s ends the waiter with
+ * RETRY; make_epoch kills who holds the slots after 1 s). */
 #ifndef LUTRA_DB_TARGET_MEM_H
 #define LUTRA_DB_TARGET_MEM_H
 
@@ -12,25 +13,28 @@ struct lutra_mem_db *lutra_mem_db_new(struct lutra_loop *loop);
 void lutra_mem_db_free(struct lutra_mem_db *db);
 
 struct lutra_mem_db_faults {
-    bool down;                           /* connections fail with RETRY */
+    bool down;                           /* connections end, and fail with RETRY */
     uint64_t delay_min_ms, delay_max_ms; /* per call */
     unsigned lose_commit_reply; /* the next n COMMITs are executed but the connection is lost before
                                    the reply */
     unsigned lose_commit;       /* the next n COMMITs are lost before the server gets them */
     unsigned fail_apply;        /* the next n applies end with RETRY (deadlock) */
 };
+/* What is left of the counters is overwritten. */
 void lutra_mem_db_set_faults(struct lutra_mem_db *db, const struct lutra_mem_db_faults *faults);
-/* Every row of a table in a canonical order, one text line per row; "" when the table has none. */
+/* Every committed row of a table in a canonical order, one text line per row; "" when the table has
+ * none. */
 void lutra_mem_db_dump(struct lutra_mem_db *db,
                        const char *schema,
                        const char *table,
                        struct lutra_buf *out);
 size_t lutra_mem_db_rows(struct lutra_mem_db *db, const char *schema, const char *table);
-/* The history of commits: (fence, epoch, process_id, to) appended per commit as text lines, for I3,
- * I5 and I6. */
+/* The history of committed units, one line each: "fence epoch process_id to", for I3, I5 and I6.
+ * Borrowed until the next commit. */
 const char *lutra_mem_db_history(struct lutra_mem_db *db);
-/* The largest number of rows that one transaction held, and of bytes kept. */
+/* Units committed, and the largest number of rows that one of them held. */
 size_t lutra_mem_db_commits(struct lutra_mem_db *db);
+size_t lutra_mem_db_largest_unit_rows(struct lutra_mem_db *db);
 
 struct lutra_target *lutra_target_mem_new(struct lutra_mem_db *db, const char *pipeline);
 /* A frozen process (SIGSTOP): its calls stay queued, its open transaction keeps its locks, until
