@@ -55,8 +55,8 @@ int lutra_bus_publish(struct lutra_bus *bus,
                       lutra_bus_ack_fn ack,
                       void *arg,
                       struct lutra_error *err) LUTRA_MUST_CHECK;
-/* Forgets acks whose arg is `arg` (its owner is being freed); the messages themselves may still be
- * written. */
+/* Forgets acks and done callbacks (below) whose arg is `arg` (its owner is being freed); the
+ * messages themselves may still be written. */
 void lutra_bus_forget(struct lutra_bus *bus, void *arg);
 /* Gets the producer its id and the topic's metadata before the first real message. done(NULL) when
  * ready. */
@@ -90,7 +90,8 @@ enum lutra_bus_start {
 };
 struct lutra_bus_reader;
 struct lutra_bus_reader_handler {
-    /* In offset order. Pausing takes effect before the next call. */
+    /* In offset order. Pausing takes effect before the next call; the reader may be freed in
+     * any of these. */
     void (*on_message)(const struct lutra_bus_message *message, void *arg);
     /* Where reading begins is settled. May be NULL. */
     void (*on_start)(int64_t offset, void *arg);
@@ -144,7 +145,10 @@ void lutra_bus_subscription_commit(struct lutra_bus_subscription *sub,
 bool lutra_bus_healthy(const struct lutra_bus *bus);
 void lutra_bus_on_health(struct lutra_bus *bus, void (*fn)(bool healthy, void *arg), void *arg);
 
-void lutra_bus_free(struct lutra_bus *bus); /* bounded wait for messages under way */
+/* Readers and subscriptions are freed before. Waits for messages under way and for commits, at most
+ * a few seconds; acks still to come are not called any more. Not from within a callback of the bus.
+ */
+void lutra_bus_free(struct lutra_bus *bus);
 
 /* ---- for implementations ---- */
 struct lutra_bus_ops; /* bus_ops.h */

@@ -29,12 +29,12 @@ struct lutra_envelope {
  * ".termin". buf >= 80. */
 const char *lutra_topic_name(const char *pipeline, const char *stage, char *buf);
 
-struct lutra_pipe_limits {
-    size_t compress_above_bytes; /* default 4 KiB: zstd level 1 from there on */
-};
+/* Payloads above this are compressed (zstd level 1) when that makes them smaller. */
+#define LUTRA_PIPE_COMPRESS_ABOVE_BYTES 4096
 
 /* Publishes the payload as one message or as chunks, all to one partition; ack once, when all parts
- * are acknowledged (first error wins). Ownership of nothing. -1: nothing was accepted. */
+ * are acknowledged (first error wins), never from within this call. Ownership of nothing. -1:
+ * nothing was accepted. */
 int lutra_pipe_publish(struct lutra_bus *bus,
                        const char *topic,
                        int32_t partition,
@@ -53,15 +53,18 @@ int lutra_envelope_parse(const struct lutra_bus_message *message,
                          struct lutra_envelope *envelope,
                          struct lutra_error *err) LUTRA_MUST_CHECK;
 
-/* Puts chunks together. One per partition being read. Bounded by max_bytes (payload, after
- * decompression); chunks of another attempt, epoch or process drop what was collected: one attempt
- * only is assembled, checked by its hash. */
+/* Puts chunks together. One per partition being read. Several payloads may be under assembly at
+ * once, since several writers share the load topic; of each (epoch, process) one attempt only is
+ * assembled, checked by its hash. The first chunk of another attempt drops what was collected of
+ * the former, a message of a higher epoch everything of lower ones; so does a hole in the chunks,
+ * a writer that stays away for 1024 messages, and the bound: all that is collected together, and
+ * each payload after decompression, is at most max_bytes. */
 struct lutra_assembler;
 struct lutra_assembler *lutra_assembler_new(size_t max_bytes);
 void lutra_assembler_free(struct lutra_assembler *assembler);
 void lutra_assembler_reset(struct lutra_assembler *assembler);
-/* 1: complete; *payload (borrowed until the next call) and *envelope are set. 0: more parts are
- * needed. -1: DATA. */
+/* 1: complete; *payload (borrowed until the next call, and no longer than the message) and
+ * *envelope are set. 0: more parts are needed. -1: DATA. */
 int lutra_assembler_feed(struct lutra_assembler *assembler,
                          const struct lutra_bus_message *message,
                          struct lutra_envelope *envelope,
@@ -71,5 +74,7 @@ int lutra_assembler_feed(struct lutra_assembler *assembler,
 /* Offset of the first message that a payload under assembly needs, or -1: commits must not pass it.
  */
 int64_t lutra_assembler_first_offset(const struct lutra_assembler *assembler);
+/* Payloads of which parts were dropped before they were complete. */
+uint64_t lutra_assembler_dropped(const struct lutra_assembler *assembler);
 
 #endif
