@@ -281,8 +281,9 @@ void mem_subscription_free(struct lutra_bus_subscription *base)
     lutra_free(sub);
 }
 
-static void
-mem_subscription_topics(struct lutra_bus_subscription *base, const char *const *topics, size_t n)
+void mem_subscription_topics(struct lutra_bus_subscription *base,
+                             const char *const *topics,
+                             size_t n)
 {
     struct mem_sub *sub = (struct mem_sub *)base;
 
