@@ -34,6 +34,7 @@ enum lutra_coord_rc {
 struct lutra_coord_stat {
     int32_t version;
     int64_t czxid, mzxid;
+    int64_t pzxid;           /* of the last change of its children */
     int64_t ephemeral_owner; /* session id, 0: not ephemeral */
 };
 
@@ -48,14 +49,19 @@ struct lutra_coord_result {
     const struct lutra_error *err;
 };
 typedef void (*lutra_coord_fn)(const struct lutra_coord_result *result, void *arg);
-/* One-shot: something about the path changed, or the session state did (then set it again). */
+/* One-shot: look again. Something about the path changed, or the connection is back (or new), or
+ * the read that set it failed (UNKNOWN: as soon as there is a connection; ERROR: a second later).
+ * So whoever reads again whenever its watch fires needs no time-outs of its own. */
 typedef void (*lutra_coord_watch_fn)(const char *path, void *arg);
 
 enum { LUTRA_COORD_EPHEMERAL = 1, LUTRA_COORD_SEQUENTIAL = 2 };
 
-/* Operations. fn may be NULL. A request made while SUSPENDED waits for the connection at most the
- * session time-out, then completes with UNKNOWN. create makes missing parents (persistent). version
- * -1: any. */
+/* Data larger than this is refused (ERROR), in both directions. */
+enum { LUTRA_COORD_MAX_DATA = 1 << 20 };
+
+/* Operations. fn may be NULL. A request made while not CONNECTED waits for the connection at most
+ * the session time-out, then completes with UNKNOWN. create makes missing parents (persistent,
+ * empty). version -1: any. */
 void lutra_coord_create(struct lutra_coord *coord,
                         const char *path,
                         const char *data,
@@ -72,12 +78,14 @@ void lutra_coord_set(struct lutra_coord *coord,
                      void *arg);
 void lutra_coord_delete(
     struct lutra_coord *coord, const char *path, int32_t version, lutra_coord_fn fn, void *arg);
-/* Deletes a subtree, children first. */
+/* Deletes a subtree, children first. NO_NODE: it was not there. UNKNOWN: a part of it may be gone.
+ */
 void lutra_coord_delete_tree(struct lutra_coord *coord,
                              const char *path,
                              lutra_coord_fn fn,
                              void *arg);
-/* watch may be NULL. A watch on an absent node fires when it appears. */
+/* watch may be NULL. A watch on an absent node fires when it appears; one on children fires when
+ * the node vanishes, too. */
 void lutra_coord_get(struct lutra_coord *coord,
                      const char *path,
                      lutra_coord_watch_fn watch,
@@ -100,8 +108,18 @@ void lutra_coord_listen(struct lutra_coord *coord,
 void lutra_coord_unlisten(struct lutra_coord *coord, void *arg);
 struct lutra_loop *lutra_coord_loop(struct lutra_coord *coord);
 
-/* Closes the session (ephemeral nodes vanish at once). May block up to 1 s on ZooKeeper: at exit
- * only. */
+/* Ties an object to the coord: lutra_coord_free calls drop(object) before anything else. For what
+ * goes on after its owner has let it go, such as the deletion of a node; and to find it again. */
+void lutra_coord_attach(struct lutra_coord *coord, void (*drop)(void *object), void *object);
+void lutra_coord_detach(struct lutra_coord *coord, void *object);
+/* Calls fn for each object attached with this drop; fn may detach that object. */
+void lutra_coord_each_attached(struct lutra_coord *coord,
+                               void (*drop)(void *object),
+                               void (*fn)(void *object, void *arg),
+                               void *arg);
+
+/* Closes the session (ephemeral nodes vanish at once); nobody is called back any more. May block on
+ * ZooKeeper: 1.5 s when the server hangs, some milliseconds otherwise. At exit only. */
 void lutra_coord_free(struct lutra_coord *coord);
 
 #endif

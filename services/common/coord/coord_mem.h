@@ -16,16 +16,17 @@ void lutra_mem_tree_set_down(struct lutra_mem_tree *tree,
 void lutra_coord_mem_partition(struct lutra_coord *coord,
                                bool cut); /* this client only; its session expires in time */
 void lutra_coord_mem_expire(struct lutra_coord *coord); /* now; the client learns it at once */
-/* The server expires the session; the client does not learn it until
+/* The server expires the session; the client does not learn it, and gets no answers, until
  * lutra_coord_mem_partition(coord, false). */
 void lutra_coord_mem_expire_silently(struct lutra_coord *coord);
 void lutra_coord_mem_kill(
     struct lutra_coord *coord); /* a crashed process: no callbacks, expires in time */
-/* A copy of the persistent nodes, and back to it (restored from an old snapshot). NULL: wiped. */
+/* A copy of the persistent nodes, and back to it (restored from an old snapshot). NULL: wiped. All
+ * sessions end: the server does not know them. */
 struct lutra_mem_tree *lutra_mem_tree_snapshot(struct lutra_mem_tree *tree);
 void lutra_mem_tree_restore(struct lutra_mem_tree *tree, const struct lutra_mem_tree *snapshot);
 /* Direct look and write, for assertions. Data is borrowed until the next change; NULL: no such
- * node. */
+ * node. poke makes the node and its parents as needed; data NULL deletes the subtree. */
 const char *lutra_mem_tree_peek(struct lutra_mem_tree *tree, const char *path);
 void lutra_mem_tree_poke(struct lutra_mem_tree *tree, const char *path, const char *data);
 

@@ -23,6 +23,10 @@ struct lutra_zchildren *
 lutra_zchildren_new(struct lutra_coord *coord, const char *path, void (*fn)(void *arg), void *arg);
 void lutra_zchildren_free(struct lutra_zchildren *children);
 bool lutra_zchildren_known(const struct lutra_zchildren *children);
+bool lutra_zchildren_exists(const struct lutra_zchildren *children); /* the parent does */
+/* Of the parent, as of the last read; version -1 when absent. */
+const struct lutra_coord_stat *lutra_zchildren_stat(const struct lutra_zchildren *children);
+/* Sorted; borrowed until the next change. */
 size_t lutra_zchildren_names(const struct lutra_zchildren *children, const char *const **names);
 
 #endif
