@@ -324,6 +324,22 @@ static int query_text(const struct lutra_event *event,
     return 0;
 }
 
+/* The session's settings, of which sql_mode is the second; the flags before it are the first. */
+static enum lutra_query_escapes query_escapes(struct lutra_cur status)
+{
+    enum { VAR_FLAGS = 0, VAR_SQL_MODE = 1, NO_BACKSLASH_ESCAPES = 1 << 20 };
+    unsigned var = lutra_cur_u8(&status);
+    if (!status.bad && var == VAR_FLAGS) {
+        (void)lutra_cur_bytes(&status, 4);
+        var = lutra_cur_u8(&status);
+    }
+    uint64_t mode = lutra_cur_le(&status, 8);
+    if (status.bad || var != VAR_SQL_MODE) {
+        return LUTRA_ESCAPES_UNKNOWN;
+    }
+    return mode & NO_BACKSLASH_ESCAPES ? LUTRA_ESCAPES_NONE : LUTRA_ESCAPES_BACKSLASH;
+}
+
 int lutra_event_query(const struct lutra_binlog_format *format,
                       const struct lutra_event *event,
                       size_t max_bytes,
@@ -342,7 +358,10 @@ int lutra_event_query(const struct lutra_binlog_format *format,
     out->schema_len = lutra_cur_u8(&head);
     out->error_code = (uint16_t)lutra_cur_le(&head, 2);
     size_t status_len = (size_t)lutra_cur_le(&head, 2);
-    (void)lutra_cur_bytes(&rest, status_len);
+    const uint8_t *status = lutra_cur_bytes(&rest, status_len);
+    if (status) {
+        out->escapes = query_escapes(lutra_cur_of(status, status_len));
+    }
     out->schema = (const char *)lutra_cur_bytes(&rest, out->schema_len);
     uint8_t end_of_schema = lutra_cur_u8(&rest);
     if (head.bad || rest.bad || end_of_schema != 0) {

@@ -114,11 +114,18 @@ int lutra_event_gtid(const struct lutra_binlog_format *format,
 struct lutra_gtid_set *lutra_event_gtids_before(const struct lutra_event *event,
                                                 struct lutra_error *err) LUTRA_MUST_CHECK;
 
+enum lutra_query_escapes {
+    LUTRA_ESCAPES_UNKNOWN,
+    LUTRA_ESCAPES_BACKSLASH,
+    LUTRA_ESCAPES_NONE, /* sql_mode has NO_BACKSLASH_ESCAPES */
+};
+
 /* QUERY, QUERY_COMPRESSED, EXECUTE_LOAD_QUERY. What the text means: ddl.h. */
 struct lutra_event_query {
     uint32_t thread_id, exec_s;
     uint16_t error_code; /* of the statement at the source */
-    const char *schema;  /* the default schema; not NUL-terminated */
+    enum lutra_query_escapes escapes;
+    const char *schema; /* the default schema; not NUL-terminated */
     size_t schema_len;
     const char *text; /* not NUL-terminated */
     size_t text_len;

@@ -226,6 +226,23 @@ static size_t find_events(const struct lutra_buf *file,
     return n;
 }
 
+Test(event, queries_tell_whether_a_backslash_escapes)
+{
+    static const char *const names[] = {"mariadb1011-02-metafull", "mysql97-02-metafull"};
+    for (size_t i = 0; i < 2; i++) {
+        struct lutra_buf file = {0}, scratch = {0};
+        struct lutra_event event;
+        struct lutra_event_query query;
+        struct lutra_binlog_format format = negotiated(true);
+        sample_load(names[i], &file);
+        cr_assert_eq(find_events(&file, LUTRA_EVENT_QUERY, &format, &event, 1), 1);
+        cr_assert_eq(lutra_event_query(&format, &event, 1 << 20, &scratch, &query, NULL), 0);
+        cr_expect_eq(query.escapes, LUTRA_ESCAPES_BACKSLASH, "%s", names[i]);
+        lutra_buf_fini(&scratch);
+        lutra_buf_fini(&file);
+    }
+}
+
 Test(event, mysql_gtid_events_tell_times_and_sizes)
 {
     struct lutra_buf file = {0};

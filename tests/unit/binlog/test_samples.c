@@ -136,14 +136,14 @@ static void expect_times(const char *sample, const struct walk *walk)
         "z")) "','\xba\xba\xd7\xd6',"                                                      \
               "'\0u\0t\0f\0001\0006',x000102030405060708090a0b0c0d0e0f,x" R10(R10("00ff")) \
                   R10("00ff") R10("00ff") R10("00ff") R10("00ff") R10("00ff") ",'tiny','text😀"
-#define STR_1_TAIL                                                                                 \
-    "','" R10("mmmmmmm") "','" R10(                                                                \
-        "long long long long long long ") "',x00,xdeadbeef,x" R10("0d0a1a000d0a1a000d0a1a000d0a1a" \
-                                                                  "000d0a1a000d0a1a000d0a1a000d0a" \
-                                                                  "1a00") ",x" R100("424242") ",~" \
-                                                                                              ",~" \
-                                                                                              ",~" \
-                                                                                              ",~"
+#define STR_1_TAIL                                                                            \
+    "','" R10("mmmmmmm") "','" R10("long long long long long long ") "',x00,xdeadbeef,x" R10( \
+        "0d0a1a000d0a1a000d0a1a000d0a1a"                                                      \
+        "000d0a1a000d0a1a000d0a1a000d0a"                                                      \
+        "1a00") ",x" R100("424242") ",~"                                                      \
+                                    ",~"                                                      \
+                                    ",~"                                                      \
+                                    ",~"
 #define STR_2                                                                               \
     "2,'','trail','','','','','','','','',x00000000000000000000000000000000,x,'','','',''," \
     "x,x,x,x,~,~,~,~"
