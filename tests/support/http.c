@@ -56,10 +56,10 @@ static char *receive_all(int fd, size_t *len)
 static void parse(struct lutra_http_answer *answer, char *text, size_t len)
 {
     char *end = strstr(text, "\r\n\r\n");
-    if (!end || sscanf(text, "HTTP/1.%*d %d", &answer->status) != 1) {
-        answer->status = 0;
+    if (!end || strncmp(text, "HTTP/1.", 7) != 0 || strlen(text) < 12) {
         return;
     }
+    answer->status = (int)strtol(text + strlen("HTTP/1.1 "), NULL, 10);
     *end = '\0';
     for (char *line = strstr(text, "\r\n"); line; line = strstr(line, "\r\n")) {
         line += 2;

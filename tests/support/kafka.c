@@ -77,14 +77,19 @@ void lutra_kafka_produce(const char *brokers,
     for (size_t i = 0; i < message->n_headers; i++) {
         rd_kafka_header_add(headers, message->headers[i].name, -1, message->headers[i].value, -1);
     }
-    rd_kafka_resp_err_t error = rd_kafka_producev(
-        rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(message->partition),
-        RD_KAFKA_V_KEY(message->key, message->key ? strlen(message->key) : 0),
-        RD_KAFKA_V_VALUE(message->payload, message->len), RD_KAFKA_V_HEADERS(headers),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+    const rd_kafka_vu_t parts[] = {
+        {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = message->partition},
+        {.vtype = RD_KAFKA_VTYPE_KEY,
+         .u.mem = {message->key, message->key ? strlen(message->key) : 0}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {message->payload, message->len}},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+    };
+    rd_kafka_error_t *error = rd_kafka_produceva(rk, parts, sizeof(parts) / sizeof(parts[0]));
     if (error) {
         rd_kafka_headers_destroy(headers);
-        lutra_test_fail("produce to %s: %s", topic, rd_kafka_err2str(error));
+        lutra_test_fail("produce to %s: %s", topic, rd_kafka_error_string(error));
     }
     if (rd_kafka_flush(rk, CALL_MS) != 0) {
         lutra_test_fail("produce to %s: not acknowledged", topic);

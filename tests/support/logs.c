@@ -60,8 +60,7 @@ static int add_file(const char *path, const struct stat *stat, int type, struct 
     }
     char *text = NULL, time[TIME_LEN] = "";
     size_t capacity = 0;
-    ssize_t n;
-    while ((n = getline(&text, &capacity, file)) > 0) {
+    while (getline(&text, &capacity, file) > 0) {
         text[strcspn(text, "\n")] = '\0';
         find_time(text, time);
         /* Of a server's log, in a folder of its own, only what went wrong. */

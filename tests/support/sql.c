@@ -47,7 +47,7 @@ static unsigned run(struct lutra_sql *sql, const char *text, char **scalar)
     return more > 0 ? mysql_errno(&sql->mysql) : 0;
 }
 
-static char *statement(const char *format, va_list args)
+static __attribute__((format(printf, 1, 0))) char *statement(const char *format, va_list args)
 {
     char *text;
     if (vasprintf(&text, format, args) < 0) {

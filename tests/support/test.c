@@ -27,7 +27,7 @@ void lutra_test_fail(const char *format, ...)
     abort(); /* cr_assert_fail does not return, but does not say so to the compiler */
 }
 
-static char *vformat(const char *format, va_list args)
+static __attribute__((format(printf, 1, 0))) char *vformat(const char *format, va_list args)
 {
     char *text;
     if (vasprintf(&text, format, args) < 0) {
@@ -147,7 +147,7 @@ uint64_t lutra_test_scaled_ms(uint64_t deadline_ms)
 
 void lutra_test_poll_pause(void)
 {
-    nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 }
 
 bool lutra_test_wait_until(bool (*cond)(void *arg), void *arg, uint64_t deadline_ms)
