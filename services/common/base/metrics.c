@@ -165,6 +165,7 @@ static struct series *series_of(struct family *family, const char *labels, bool 
         family->n++;
     }
     *is_new = !there;
+    LUTRA_ASSERT(family->series);
     return family->series[i];
 }
 
@@ -202,7 +203,7 @@ struct lutra_histogram *lutra_metrics_histogram(struct lutra_metrics *metrics,
     histogram =
         &series_of(family_of(metrics, name, help, TYPE_HISTOGRAM), labels, &is_new)->histogram;
     if (is_new) {
-        for (double bound = min; bound < max; bound *= 2) {
+        while (ldexp(min, (int)histogram->n) < max) {
             histogram->n++;
         }
         histogram->n++;

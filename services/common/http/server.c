@@ -169,7 +169,7 @@ static void
 remember_address(struct lutra_http_server *server, int fd, const struct lutra_http_address *asked)
 {
     struct lutra_http_address real = *asked;
-    struct sockaddr_storage ss;
+    struct sockaddr_storage ss = {0};
     socklen_t len = sizeof(ss);
 
     if (strcmp(real.host, "localhost") == 0) {
