@@ -194,11 +194,18 @@ cached() {
     ) 9>"$folder.lock"
 }
 
-for lutra_part in java zookeeper kafka mariadb stack local; do
-    # shellcheck source=/dev/null
-    . "$lutra_local/$lutra_part.sh"
-done
-unset lutra_part
+# shellcheck source=java.sh
+. "$lutra_local/java.sh"
+# shellcheck source=zookeeper.sh
+. "$lutra_local/zookeeper.sh"
+# shellcheck source=kafka.sh
+. "$lutra_local/kafka.sh"
+# shellcheck source=mariadb.sh
+. "$lutra_local/mariadb.sh"
+# shellcheck source=stack.sh
+. "$lutra_local/stack.sh"
+# shellcheck source=local.sh
+. "$lutra_local/local.sh"
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     [ $# -gt 0 ] || die "which function? See $0"

@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-void *lutra_alloc(size_t size_bytes); /* zeroed */
-void *lutra_realloc(void *p, size_t size_bytes);
+void *lutra_alloc(size_t size_bytes) __attribute__((returns_nonnull)); /* zeroed */
+void *lutra_realloc(void *p, size_t size_bytes) __attribute__((returns_nonnull));
 char *lutra_strdup(const char *s); /* NULL -> NULL */
 char *lutra_strndup(const char *s, size_t len);
 char *lutra_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -88,7 +88,7 @@ static int target_name(const char *source_pattern,
                        char *out,
                        struct lutra_error *err)
 {
-    struct span stars[LUTRA_PATTERN_MAX_STARS] = {{0}};
+    struct span stars[LUTRA_PATTERN_MAX_STARS];
     if (!pattern_match(source_pattern, name, stars)) {
         return lutra_error_set(err, LUTRA_BUG, 0, "%s does not match %s", name, source_pattern);
     }

@@ -23,9 +23,11 @@ enum lutra_kind {
 struct lutra_column {
     char *name;
     enum lutra_kind kind;
-    uint8_t type;       /* MySQL's type code in TABLE_MAP (for STRING columns the real type: 254, 247, 248) */
-    /* TABLE_MAP metadata of the type: greatest length in bytes (STRING, VARCHAR), length of the length
-     * (BLOB), precision << 8 | scale (NEWDECIMAL), fractional digits (TIME2, DATETIME2, TIMESTAMP2). */
+    uint8_t
+        type; /* MySQL's type code in TABLE_MAP (for STRING columns the real type: 254, 247, 248) */
+    /* TABLE_MAP metadata of the type: greatest length in bytes (STRING, VARCHAR), length of the
+     * length (BLOB), precision << 8 | scale (NEWDECIMAL), fractional digits (TIME2, DATETIME2,
+     * TIMESTAMP2). */
     uint16_t meta;
     bool is_unsigned;
     bool nullable;

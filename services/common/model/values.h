@@ -43,8 +43,9 @@ void lutra_values_put_uint(struct lutra_buf *row, uint64_t v);
 void lutra_values_put_bytes(struct lutra_buf *row, const void *data, size_t len);
 
 /* Reads the next value. -1 and DATA when the bytes are malformed. */
-int lutra_values_next(struct lutra_cur *cur, struct lutra_value *value, struct lutra_error *err)
-    LUTRA_MUST_CHECK;
+int lutra_values_next(struct lutra_cur *cur,
+                      struct lutra_value *value,
+                      struct lutra_error *err) LUTRA_MUST_CHECK;
 /* Exactly n values and nothing after them. */
 int lutra_values_unpack(const void *row,
                         size_t len,
