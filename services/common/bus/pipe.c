@@ -171,7 +171,7 @@ static int publish_parts(struct lutra_bus *bus,
     size_t len = record->payload_len;
     size_t count = (len + part_bytes - 1) / part_bytes;
     struct pipe_group *group;
-    char part[24];
+    char *part;
 
     if (count > LUTRA_PIPE_MAX_PARTS) {
         return lutra_error_set(err, LUTRA_DATA, 0,
@@ -180,6 +180,7 @@ static int publish_parts(struct lutra_bus *bus,
     }
     add_hex(headers, "lutra-attempt", lutra_loop_random(bus->loop));
     add_hex(headers, "lutra-hash", XXH3_64bits(payload, len));
+    part = headers->text[headers->n];
     add_header(headers, "lutra-part", part);
     record->headers = headers->list;
     record->n_headers = headers->n;
@@ -189,7 +190,7 @@ static int publish_parts(struct lutra_bus *bus,
     for (size_t i = 0; i < count; i++) {
         size_t offset = i * part_bytes;
 
-        snprintf(part, sizeof(part), "%zu/%zu", i + 1, count);
+        snprintf(part, sizeof(headers->text[0]), "%zu/%zu", i + 1, count);
         record->payload = payload + offset;
         record->payload_len = len - offset < part_bytes ? len - offset : part_bytes;
         if (lutra_bus_publish(bus, record, on_part_ack, group, &group->err) != 0) {

@@ -382,7 +382,7 @@ static enum lutra_coord_rc do_existing(struct mem_client *client,
         break;
     case LUTRA_COORD_CREATE:
     case LUTRA_COORD_DELETE_TREE:
-        LUTRA_ASSERT(!"reachable");
+        LUTRA_ASSERT(false && "reachable");
         break;
     }
     answer->stat = node->stat;

@@ -147,7 +147,7 @@ Test(packet, eof_and_errors_of_the_server)
     struct lutra_packets packets;
     struct lutra_packet packet;
     struct lutra_buf wire = {0};
-    add_packet(&wire, 1, "\xff\xd4\x04#HY000Could not find first log file", 41);
+    add_packet(&wire, 1, "\xff\xd4\x04#HY000Could not find first log file", 38);
     add_packet(&wire, 2, "\xff\xd4\x04old form", 11);
     add_packet(&wire, 3, "\xfe\x00\x00\x02\x00", 5);
     lutra_packets_init(&packets, BOUND);
