@@ -409,6 +409,19 @@ static int inflate_rows(const struct lutra_event *event,
     return 0;
 }
 
+int lutra_event_rows_table_id(const struct lutra_binlog_format *format,
+                              const struct lutra_event *event,
+                              uint64_t *table_id,
+                              struct lutra_error *err)
+{
+    struct lutra_cur head, rest;
+    if (lutra_event_split(format, event, 6, 8, &head, &rest, err)) {
+        return -1;
+    }
+    *table_id = lutra_event_table_id(format, event, &head);
+    return head.bad ? lutra_event_error(event, "malformed", err) : 0;
+}
+
 int lutra_event_rows(const struct lutra_binlog_format *format,
                      const struct lutra_event *event,
                      size_t max_bytes,

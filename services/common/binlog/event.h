@@ -172,6 +172,11 @@ enum {
     LUTRA_ROWS_F_NO_FOREIGN_KEY_CHECKS = 0x02,
 };
 bool lutra_event_is_rows(uint8_t code);
+/* Whose rows they are, without decompressing anything. */
+int lutra_event_rows_table_id(const struct lutra_binlog_format *format,
+                              const struct lutra_event *event,
+                              uint64_t *table_id,
+                              struct lutra_error *err) LUTRA_MUST_CHECK;
 /* Compressed rows are written to *scratch, at most max_bytes. */
 int lutra_event_rows(const struct lutra_binlog_format *format,
                      const struct lutra_event *event,

@@ -51,6 +51,7 @@ static void pipeline_fini(struct lutra_pipeline_def *def)
     lutra_free(def->source_site);
     lutra_free(def->target_site);
     lutra_free(def->start_text);
+    lutra_free(def->resolved_until);
     for (size_t i = 0; i < def->n_pairs; i++) {
         pair_fini(&def->pairs[i]);
     }

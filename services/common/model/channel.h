@@ -70,6 +70,8 @@ struct lutra_pipeline_def {
     uint32_t unit_max_rows;
     uint64_t unit_max_bytes;
     bool accept_new_source;
+    char *resolved_until; /* "file:offset" or "": what select stopped at up to there (DDL, changes
+                             logged as statements, ...) has been dealt with by hand */
     size_t n_pairs;
     struct lutra_pair *pairs;
 };
@@ -103,6 +105,8 @@ const struct lutra_pipeline_def *lutra_channel_pipeline(const struct lutra_chann
  * compare by bytes, columns without regard to case (ASCII), as MySQL does. */
 const struct lutra_pair *
 lutra_pipeline_match(const struct lutra_pipeline_def *def, const char *schema, const char *table);
+/* Some pair may match a table of this schema, one that exists or one to come. */
+bool lutra_pipeline_match_schema(const struct lutra_pipeline_def *def, const char *schema);
 /* Target names of a matched table; out buffers of at least 65 bytes (names of up to 64 bytes). -1
  * and CONFIG when a name becomes longer. */
 int lutra_pair_target_name(const struct lutra_pair *pair,

@@ -93,6 +93,9 @@ static json_t *pipeline_json(const struct lutra_pipeline_def *def)
     set_u64(unit, "max_bytes", def->unit_max_bytes);
     json_object_set_new(o, "unit", unit);
     json_object_set_new(o, "accept_new_source", json_boolean(def->accept_new_source));
+    if (def->resolved_until && def->resolved_until[0]) {
+        set_text(o, "resolved_until", def->resolved_until);
+    }
     for (size_t i = 0; i < def->n_pairs; i++) {
         json_array_append_new(pairs, pair_json(&def->pairs[i]));
     }

@@ -82,6 +82,20 @@ lutra_pipeline_match(const struct lutra_pipeline_def *def, const char *schema, c
     return NULL;
 }
 
+bool lutra_pipeline_match_schema(const struct lutra_pipeline_def *def, const char *schema)
+{
+    struct span stars[LUTRA_PATTERN_MAX_STARS];
+    if (lutra_schema_is_system(schema)) {
+        return false;
+    }
+    for (size_t i = 0; i < def->n_pairs; i++) {
+        if (pattern_match(def->pairs[i].source_schema, schema, stars)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int target_name(const char *source_pattern,
                        const char *target_pattern,
                        const char *name,

@@ -65,6 +65,7 @@ Test(channel, the_protocol_page_is_read)
     cr_expect_eq(def->unit_max_rows, 5000);
     cr_expect_eq(def->unit_max_bytes, 8 << 20);
     cr_expect_not(def->accept_new_source);
+    cr_expect_str_eq(def->resolved_until, "binlog.000003:4");
     cr_assert_eq(def->n_pairs, 1);
     cr_expect_str_eq(def->pairs[0].source_schema, "shop");
     cr_expect_str_eq(def->pairs[0].source_table, "*");
@@ -246,6 +247,7 @@ Test(channel, mistakes_in_pipelines_have_a_place)
     REFUSED(PIPE("{balance: round-robbin, " REST "}"), "6:15", "round-robin");
     REFUSED(PIPE("{source_site: 'A', " REST "}"), "6:19", "lower-case");
     REFUSED(PIPE("{accept_new_source: 3, " REST "}"), "6:25", "true");
+    REFUSED(PIPE("{resolved_until: later, " REST "}"), "6:22", "<binlog file>:<offset>");
     REFUSED(PIPE("{batch: 3, " REST "}"), "6:13", "expected a mapping");
     REFUSED(PIPE("{batch: {max_row: 3}, " REST "}"), "6:14", "max_rows");
     REFUSED(PIPE("{batch: {max_bytes: 1}, " REST "}"), "6:25", "1");
@@ -347,6 +349,19 @@ Test(channel, no_pattern_matches_the_servers_schemas_or_ours)
         NO_MATCH("source: {schema: '*', table: '*'}", system[i], "t");
     }
     MATCH("source: {schema: '*', table: '*'}", "lutra2", "t", "lutra2", "t");
+}
+
+Test(channel, a_schema_matches_when_a_table_of_it_may)
+{
+    struct lutra_channel *c = parse(
+        HEAD "  - source: a\n    target: b\n    pairs:\n"
+             "    - {source: {schema: 's_*', table: t}}\n    - {source: {schema: x, table: t}}\n");
+    const struct lutra_pipeline_def *def = &c->pipelines[0];
+    cr_expect(lutra_pipeline_match_schema(def, "s_1"));
+    cr_expect(lutra_pipeline_match_schema(def, "x"));
+    cr_expect_not(lutra_pipeline_match_schema(def, "y"));
+    cr_expect_not(lutra_pipeline_match_schema(def, "mysql"));
+    lutra_channel_free(c);
 }
 
 Test(channel, a_target_name_above_the_limit_is_an_error)
