@@ -66,6 +66,49 @@ int lutra_values_next(struct lutra_cur *cur, struct lutra_value *value, struct l
     return 0;
 }
 
+/* A varint whose value is not needed: at most ten bytes, the last below 0x80. */
+static bool skip_varint(struct lutra_cur *cur)
+{
+    const uint8_t *p = cur->p;
+    size_t left = lutra_cur_left(cur), most = left < 10 ? left : 10;
+    for (size_t i = 0; i < most; i++) {
+        if (p[i] < 0x80) {
+            cur->p = p + i + 1;
+            return i < 9 || p[i] <= 1;
+        }
+    }
+    return false;
+}
+
+bool lutra_values_skip(struct lutra_cur *cur)
+{
+    uint64_t len;
+    if (cur->p == cur->end) {
+        return false;
+    }
+    switch (*cur->p++) {
+    case LUTRA_VALUE_NULL:
+    case LUTRA_VALUE_ABSENT:
+        return true;
+    case LUTRA_VALUE_INT:
+    case LUTRA_VALUE_UINT:
+        return skip_varint(cur);
+    case LUTRA_VALUE_BYTES:
+        if (cur->p < cur->end && *cur->p < 0x80) {
+            len = *cur->p++; /* most are short */
+        } else {
+            len = lutra_cur_varint(cur);
+        }
+        if (cur->bad || len > lutra_cur_left(cur)) {
+            return false;
+        }
+        cur->p += len;
+        return true;
+    default:
+        return false;
+    }
+}
+
 int lutra_values_unpack(
     const void *row, size_t len, struct lutra_value *values, size_t n, struct lutra_error *err)
 {

@@ -46,6 +46,8 @@ void lutra_values_put_bytes(struct lutra_buf *row, const void *data, size_t len)
 int lutra_values_next(struct lutra_cur *cur,
                       struct lutra_value *value,
                       struct lutra_error *err) LUTRA_MUST_CHECK;
+/* Moves over the next value; false when the bytes are malformed. For who copies rows. */
+bool lutra_values_skip(struct lutra_cur *cur) LUTRA_MUST_CHECK;
 /* Exactly n values and nothing after them. */
 int lutra_values_unpack(const void *row,
                         size_t len,

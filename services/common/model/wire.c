@@ -129,16 +129,21 @@ static int check_tables(size_t n, Lutra__Table *const *tables, struct lutra_erro
         if (t->n_columns == 0 || t->n_columns > MAX_COLUMNS) {
             return bad(err, "number of columns");
         }
+        size_t n_key = 0, last_key_part = 0;
         for (size_t j = 0; j < t->n_columns; j++) {
             const Lutra__Column *c = t->columns[j];
+            n_key += c->key_part > 0;
+            last_key_part = c->key_part > last_key_part ? c->key_part : last_key_part;
             if (!name_ok(c->name)) {
                 return bad(err, "name of a column");
             }
-            if (c->kind < LUTRA_KIND_INT || c->kind > LUTRA_KIND_BINARY || c->type > UINT8_MAX ||
-                c->meta > UINT16_MAX || c->key_part > t->n_columns || c->decimals > UINT16_MAX ||
-                c->collation > UINT16_MAX) {
+            if (c->kind > LUTRA_KIND_BINARY || c->type > UINT8_MAX || c->meta > UINT16_MAX ||
+                c->decimals > UINT16_MAX || c->collation > UINT16_MAX) {
                 return bad(err, "definition of a column");
             }
+        }
+        if (last_key_part > n_key) {
+            return bad(err, "parts of a primary key");
         }
     }
     return 0;

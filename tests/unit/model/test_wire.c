@@ -170,10 +170,9 @@ Test(wire, what_breaks_the_contract_is_refused)
     BROKEN(s.tables[0]->schema = (char *)"", "name of a table");
     BROKEN(s.tables[0]->n_columns = 0, "number of columns");
     BROKEN(s.tables[0]->columns[1]->name = (char *)"", "name of a column");
-    BROKEN(s.tables[0]->columns[1]->kind = 0, "definition");
     BROKEN(s.tables[0]->columns[1]->kind = 10, "definition");
     BROKEN(s.tables[0]->columns[1]->type = 256, "definition");
-    BROKEN(s.tables[0]->columns[1]->key_part = 3, "definition");
+    BROKEN(s.tables[0]->columns[1]->key_part = 3, "primary key");
     BROKEN(s.group[1].table = s.rows[1].table = 1, "table index");
     BROKEN(s.group[1].transaction = s.rows[1].transaction = 2, "transaction index");
     BROKEN((s.group[0].transaction = s.rows[0].transaction = 1,
