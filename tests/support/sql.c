@@ -34,16 +34,19 @@ void lutra_sql_close(struct lutra_sql *sql)
 /* Runs to the end of all results; the first row's first column goes to *scalar when wanted. */
 static unsigned run(struct lutra_sql *sql, const char *text, char **scalar)
 {
-    int more = mysql_real_query(&sql->mysql, text, strlen(text));
-    while (more == 0) {
+    if (mysql_real_query(&sql->mysql, text, strlen(text)) != 0) {
+        return mysql_errno(&sql->mysql);
+    }
+    int more;
+    do {
         MYSQL_RES *result = mysql_store_result(&sql->mysql);
         MYSQL_ROW row = result ? mysql_fetch_row(result) : NULL;
         if (row && row[0] && scalar && !*scalar) {
             *scalar = lutra_test_format("%s", row[0]);
         }
         mysql_free_result(result);
-        more = mysql_next_result(&sql->mysql);
-    }
+        more = mysql_next_result(&sql->mysql); /* -1: no more; above 0: an error */
+    } while (more == 0);
     return more > 0 ? mysql_errno(&sql->mysql) : 0;
 }
 

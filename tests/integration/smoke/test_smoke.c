@@ -170,6 +170,8 @@ Test(smoke, private_mariadb_can_be_killed_and_comes_back)
     cr_assert_str_eq(metadata, "MINIMAL");
     lutra_test_server_signal("private", "mariadb", SIGKILL);
     LUTRA_WAIT_FOR(lutra_sql_try(sql, "DO 1") != 0, 5000);
+    /* And so says every later call on the lost connection. */
+    cr_assert_neq(lutra_sql_try(sql, "DO 1"), 0);
     lutra_sql_close(sql);
     lutra_test_mariadb_restart(&server);
     sql = lutra_sql_open(server.socket);
