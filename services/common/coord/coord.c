@@ -9,6 +9,7 @@
 #include "coord/coord_ops.h"
 
 enum { MAGIC = 0x7a5c1001, WATCH_RETRY_MS = 1000 };
+static const char TOO_LARGE[] = "data larger than 1 MiB";
 
 struct lutra_coord_watch {
     char *path;
@@ -134,24 +135,33 @@ static void req_set_data(struct lutra_coord_req *req, const char *data, size_t l
     }
 }
 
+static void queue(struct lutra_coord_req *req, uint64_t wait_ms)
+{
+    struct lutra_coord *coord = req->coord;
+
+    req->queued = true;
+    req->deadline_ms = lutra_loop_now_ms(coord->loop) + wait_ms;
+    if (wait_ms == 0 || !lutra_timer_active(coord->queue_timer)) {
+        lutra_timer_start(coord->queue_timer, wait_ms);
+    }
+}
+
+void lutra_coord_refuse_later(struct lutra_coord_req *req, const char *why)
+{
+    req->refused = why;
+    queue(req, 0);
+}
+
 void lutra_coord_start(struct lutra_coord_req *req)
 {
     struct lutra_coord *coord = req->coord;
 
-    /* Too large: answered in a later turn, as every answer is, by way of the queue. */
-    if (coord->state == LUTRA_COORD_CONNECTED && req->len <= LUTRA_COORD_MAX_DATA) {
+    if (req->len > LUTRA_COORD_MAX_DATA) {
+        lutra_coord_refuse_later(req, TOO_LARGE);
+    } else if (coord->state == LUTRA_COORD_CONNECTED) {
         coord->ops->submit(coord, req);
-        return;
-    }
-    req->queued = true;
-    req->deadline_ms = lutra_loop_now_ms(coord->loop);
-    if (req->len <= LUTRA_COORD_MAX_DATA) {
-        req->deadline_ms += coord->session_timeout_ms;
-        if (!lutra_timer_active(coord->queue_timer)) {
-            lutra_timer_start(coord->queue_timer, coord->session_timeout_ms);
-        }
     } else {
-        lutra_timer_start(coord->queue_timer, 0);
+        queue(req, coord->session_timeout_ms);
     }
 }
 
@@ -176,8 +186,8 @@ static void on_queue_timer(void *arg)
 
     while ((req = first_queued(coord, now_ms))) {
         req->queued = false;
-        if (req->len > LUTRA_COORD_MAX_DATA) {
-            lutra_coord_answer_rc(req, LUTRA_COORD_ERROR, "data larger than 1 MiB");
+        if (req->refused) {
+            lutra_coord_answer_rc(req, LUTRA_COORD_ERROR, req->refused);
         } else {
             lutra_coord_answer_rc(req, LUTRA_COORD_UNKNOWN, NULL);
         }
@@ -199,7 +209,7 @@ static void send_queued(struct lutra_coord *coord)
 
     DL_FOREACH(coord->reqs, req)
     {
-        if (req->queued && req->len <= LUTRA_COORD_MAX_DATA) {
+        if (req->queued && !req->refused) {
             req->queued = false;
             coord->ops->submit(coord, req);
         }
@@ -328,7 +338,7 @@ void lutra_coord_answer(struct lutra_coord_req *req, const struct lutra_coord_re
         return;
     }
     if (result->rc == LUTRA_COORD_OK && result->len > LUTRA_COORD_MAX_DATA) {
-        lutra_coord_answer_rc(req, LUTRA_COORD_ERROR, "data larger than 1 MiB");
+        lutra_coord_answer_rc(req, LUTRA_COORD_ERROR, TOO_LARGE);
         return;
     }
     lutra_coord_finish(req, result);

@@ -30,6 +30,7 @@ struct lutra_coord_req {
     void *arg;
     bool queued;          /* waits for the connection, until deadline_ms */
     uint64_t deadline_ms; /* of the loop's time */
+    const char *refused;  /* queued only to be answered in a later turn: ERROR, and why */
     unsigned attempts;
     struct lutra_coord_path *todo; /* delete_tree: a stack */
     bool deleted;                  /* delete_tree: at least one node */
@@ -73,6 +74,9 @@ void lutra_coord_fini(struct lutra_coord *coord);
 void lutra_coord_answer(struct lutra_coord_req *req, const struct lutra_coord_result *result);
 /* The same without content. `what` is for the message of ERROR; may be NULL. */
 void lutra_coord_answer_rc(struct lutra_coord_req *req, enum lutra_coord_rc rc, const char *what);
+
+/* ERROR in a later turn; `why` is a literal, or lives as long. */
+void lutra_coord_refuse_later(struct lutra_coord_req *req, const char *why);
 
 enum { LUTRA_COORD_ON_DATA = 1, LUTRA_COORD_ON_CHILDREN = 2 };
 /* Calls the watches of this path and of these kinds. */
