@@ -97,9 +97,8 @@ void lutra_part_fini(struct lutra_part *part)
 
 /* ---- packing ---- */
 
-static void pack_transactions(const struct lutra_part *part,
-                              Lutra__BatchHead *head,
-                              struct lutra_arena *arena)
+static void
+pack_transactions(const struct lutra_part *part, Lutra__BatchHead *head, struct lutra_arena *arena)
 {
     size_t n = part->n_transactions;
     Lutra__Transaction *items = lutra_arena_alloc(arena, n * sizeof(*items));
