@@ -293,7 +293,7 @@ static int send_call(zhandle_t *zh, struct zk_call *call)
     case LUTRA_COORD_DELETE_TREE:
         break;
     }
-    LUTRA_ASSERT(!"reachable");
+    LUTRA_ASSERT(false && "reachable");
 }
 
 static void zk_submit(struct lutra_coord *coord, struct lutra_coord_req *req)

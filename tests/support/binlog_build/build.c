@@ -184,7 +184,7 @@ binlog_table_map(struct binlog_file *file, uint64_t table_id, const struct lutra
 static void put_bitmap(struct lutra_buf *out, size_t n_bits)
 {
     for (size_t i = 0; i < n_bits; i += 8) {
-        lutra_buf_put_u8(out, n_bits - i >= 8 ? 0xff : (uint8_t)((1u << (n_bits - i)) - 1));
+        lutra_buf_put_u8(out, (uint8_t)(n_bits - i >= 8 ? 0xff : (1u << (n_bits - i)) - 1));
     }
 }
 
