@@ -154,7 +154,8 @@ static void cut(struct lutra_slicer *s,
 {
     struct lutra_slice *slice = LUTRA_NEW(struct lutra_slice);
     LUTRA_AUTO_FREE char *flavor = lutra_strdup(lutra_flavor_name(s->flavor));
-    Lutra__BatchHead head = LUTRA__BATCH_HEAD__INIT;
+    Lutra__BatchHead head;
+    lutra__batch_head__init(&head); /* the initialiser's casts do not pass clang's -Wcast-qual */
     slice->process_id = ++s->process_id;
     slice->position_to = unfinished ? lutra_strdup(s->cut_text) : lutra_position_text(&s->at);
     slice->rows = part->row_count;
