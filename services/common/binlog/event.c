@@ -249,6 +249,10 @@ int lutra_event_heartbeat(const struct lutra_event *event,
     if (event->code == LUTRA_EVENT_HEARTBEAT_V2) {
         return heartbeat_v2(event, out, err);
     }
+    if (event->end_offset == 0 && event->body_len > 8) {
+        /* MariaDB beyond 4 GiB: eight bytes of offset stand before the name. */
+        return lutra_event_rotate(event, out, err);
+    }
     return copy_file_name(event, event->body, event->body_len, out, err);
 }
 

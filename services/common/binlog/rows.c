@@ -160,9 +160,10 @@ int lutra_rows_begin_supported(struct lutra_rows *rows,
     }
     for (size_t i = 0; i < table->n_columns; i++) {
         if (!lutra_value_fits(&table->columns[i])) {
-            return lutra_error_set(err, LUTRA_DATA, 0, "%s.%s.%s: metadata %u does not fit type %s",
+            return lutra_error_set(err, LUTRA_DATA, 0,
+                                   "%s.%s.%s: kind %s and metadata %u do not fit type %s",
                                    table->schema, table->name, table->columns[i].name,
-                                   table->columns[i].meta,
+                                   lutra_kind_name(table->columns[i].kind), table->columns[i].meta,
                                    lutra_column_type_name(&table->columns[i]));
         }
     }

@@ -176,8 +176,50 @@ bool lutra_value_skip(const struct lutra_column *column, struct lutra_cur *cur)
     }
 }
 
+/* Tables travel between processes: kind and type of a column must not contradict each other. */
+static bool kind_fits(const struct lutra_column *column)
+{
+    enum lutra_kind kind = column->kind;
+    switch (column->type) {
+    case LUTRA_TYPE_TINY:
+    case LUTRA_TYPE_SHORT:
+    case LUTRA_TYPE_INT24:
+    case LUTRA_TYPE_LONG:
+    case LUTRA_TYPE_LONGLONG:
+    case LUTRA_TYPE_YEAR:
+        return kind == LUTRA_KIND_INT || kind == LUTRA_KIND_UINT;
+    case LUTRA_TYPE_NEWDECIMAL:
+        return kind == LUTRA_KIND_DECIMAL;
+    case LUTRA_TYPE_DATE:
+    case LUTRA_TYPE_NEWDATE:
+        return kind == LUTRA_KIND_DATE;
+    case LUTRA_TYPE_TIME:
+    case LUTRA_TYPE_TIME2:
+        return kind == LUTRA_KIND_TIME;
+    case LUTRA_TYPE_DATETIME:
+    case LUTRA_TYPE_DATETIME2:
+        return kind == LUTRA_KIND_DATETIME;
+    case LUTRA_TYPE_TIMESTAMP:
+    case LUTRA_TYPE_TIMESTAMP2:
+        return kind == LUTRA_KIND_TIMESTAMP;
+    case LUTRA_TYPE_STRING:
+    case LUTRA_TYPE_VARCHAR:
+    case LUTRA_TYPE_VAR_STRING:
+    case LUTRA_TYPE_BLOB:
+    case LUTRA_TYPE_TINY_BLOB:
+    case LUTRA_TYPE_MEDIUM_BLOB:
+    case LUTRA_TYPE_LONG_BLOB:
+        return kind == LUTRA_KIND_STRING || kind == LUTRA_KIND_BINARY;
+    default:
+        return kind == LUTRA_KIND_NONE;
+    }
+}
+
 bool lutra_value_fits(const struct lutra_column *column)
 {
+    if (column->kind != LUTRA_KIND_NONE && !kind_fits(column)) {
+        return false;
+    }
     unsigned precision = column->meta >> 8, scale = column->meta & 0xff;
     switch (column->type) {
     case LUTRA_TYPE_NEWDECIMAL:

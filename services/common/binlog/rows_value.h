@@ -14,7 +14,8 @@ bool lutra_value_decode(const struct lutra_column *column,
                         struct lutra_buf *out);
 /* Moves over one non-NULL value. False: malformed, or the type's length is unknown. */
 bool lutra_value_skip(const struct lutra_column *column, struct lutra_cur *cur);
-/* The column's metadata is what its type may have: lengths derived from it stay in bounds. */
+/* The column's kind and metadata are what its type may have: lengths derived from them stay in
+ * bounds. */
 bool lutra_value_fits(const struct lutra_column *column);
 
 /* rows_decimal.c: the packed decimal format. */

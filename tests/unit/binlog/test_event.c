@@ -178,6 +178,13 @@ Test(event, heartbeats_of_both_versions)
     cr_assert_eq(lutra_event_heartbeat(&event, &at, NULL), 0);
     cr_expect_str_eq(at.file, "binlog.000007");
     cr_expect_eq(at.offset, 1000);
+    /* MariaDB beyond 4 GiB. */
+    make_event(&bytes, LUTRA_EVENT_HEARTBEAT, 0, "\x07\0\0\0\x02\0\0\0binlog.000007", 21, false);
+    memset(bytes.data + 13, 0, 4);
+    cr_assert_eq(parse(&format, &bytes, &event, NULL), 0);
+    cr_assert_eq(lutra_event_heartbeat(&event, &at, NULL), 0);
+    cr_expect_str_eq(at.file, "binlog.000007");
+    cr_expect_eq(at.offset, 0x200000007);
     make_event(&bytes, LUTRA_EVENT_HEARTBEAT_V2, 0,
                "\x01\x0d"
                "binlog.000007"

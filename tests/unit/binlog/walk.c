@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "base/mem.h"
 #include "binlog/payload.h"
@@ -327,4 +328,21 @@ int walk_file(struct walk *walk, const uint8_t *data, size_t len, struct lutra_e
         }
     }
     return 0;
+}
+
+void walk_repair_checksums(uint8_t *data, size_t len)
+{
+    enum { LEAST = LUTRA_EVENT_HEADER_BYTES + LUTRA_EVENT_CHECKSUM_BYTES };
+    for (size_t at = MAGIC_BYTES; at + LEAST <= len;) {
+        struct lutra_cur size_at = lutra_cur_of(data + at + 9, 4);
+        size_t size = (size_t)lutra_cur_le(&size_at, 4);
+        if (size < LEAST || size > len - at) {
+            return;
+        }
+        uLong crc = crc32_z(0, data + at, size - LUTRA_EVENT_CHECKSUM_BYTES);
+        for (unsigned i = 0; i < LUTRA_EVENT_CHECKSUM_BYTES; i++) {
+            data[at + size - LUTRA_EVENT_CHECKSUM_BYTES + i] = (uint8_t)(crc >> 8 * i);
+        }
+        at += size;
+    }
 }

@@ -37,6 +37,9 @@ void walk_fini(struct walk *walk);
 int walk_file(struct walk *walk, const uint8_t *data, size_t len, struct lutra_error *err);
 /* One event's bytes. */
 int walk_event(struct walk *walk, const uint8_t *data, size_t len, struct lutra_error *err);
+/* Gives every event of a file its right checksum, so that damage done to it reaches the parsers.
+ * Stops at the first length that does not fit. */
+void walk_repair_checksums(uint8_t *data, size_t len);
 const struct lutra_table *walk_table(const struct walk *walk, const char *name); /* the newest */
 
 #endif
