@@ -1,0 +1,272 @@
+#include "cluster.h"
+
+#include <criterion/criterion.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/http.h"
+#include "support/proc.h"
+#include "support/test.h"
+
+static int instances(int n)
+{
+    return n == 0 ? 1 : n < 0 ? 0 : n;
+}
+
+static void service_start(struct cluster *c,
+                          struct lutra_test_service *services,
+                          const char *name,
+                          int n,
+                          const char *extra)
+{
+    for (int i = 0; i < instances(n); i++) {
+        char *instance = lutra_test_format("%s-%d", name, i + 1);
+        char *fault = NULL;
+        size_t len = strlen(name);
+        for (const char *const *f = c->options.faults; i == 0 && f != NULL && *f != NULL; f++) {
+            if (strncmp(*f, name, len) == 0 && (*f)[len] == ':') {
+                fault = lutra_test_format("LUTRA_TEST_FAULTS=%s", *f + len + 1);
+            }
+        }
+        const char *env[] = {fault, NULL};
+        lutra_test_service_start(&services[i], name, instance, extra, env);
+        free(instance);
+        free(fault);
+    }
+}
+
+static void services_await(struct lutra_test_service *services, int n)
+{
+    for (int i = 0; i < instances(n); i++) {
+        lutra_test_service_await_ready(&services[i], 30000);
+    }
+}
+
+void cluster_start(struct cluster *c, const struct cluster_options *options)
+{
+    const struct lutra_test_stack *stack = lutra_test_stack();
+    *c = (struct cluster){.options = *options};
+    char *name = lutra_test_unique("t");
+    (void)snprintf(c->name, sizeof c->name, "%s", name);
+    free(name);
+    c->source_server = stack->source;
+    c->target_server = stack->target;
+    c->source = lutra_sql_open(stack->source.socket);
+    c->target = lutra_sql_open(stack->target.socket);
+    lutra_sql_exec(c->source, "CREATE DATABASE `%s`; USE `%s`", c->name, c->name);
+    lutra_sql_exec(c->target, "CREATE DATABASE `%s`; USE `%s`", c->name, c->name);
+    cluster_both(c, "CREATE TABLE marker (id BIGINT PRIMARY KEY)");
+    service_start(c, c->managers, "manager", options->managers, NULL);
+    service_start(c, c->selects, "select", options->selects, NULL);
+    service_start(c, c->extracts, "extract", options->extracts, NULL);
+    service_start(c, c->transforms, "transform", options->transforms, NULL);
+    service_start(c, c->loads, "load", options->loads, NULL);
+    services_await(c->managers, options->managers);
+    services_await(c->selects, options->selects);
+    services_await(c->extracts, options->extracts);
+    services_await(c->transforms, options->transforms);
+    services_await(c->loads, options->loads);
+}
+
+void cluster_both(struct cluster *c, const char *format, ...)
+{
+    char *sql;
+    va_list ap;
+    va_start(ap, format);
+    cr_assert(vasprintf(&sql, format, ap) >= 0);
+    va_end(ap);
+    lutra_sql_exec(c->source, "%s", sql);
+    lutra_sql_exec(c->target, "%s", sql);
+    free(sql);
+}
+
+void cluster_write(struct cluster *c, const char *format, ...)
+{
+    char *sql;
+    va_list ap;
+    va_start(ap, format);
+    cr_assert(vasprintf(&sql, format, ap) >= 0);
+    va_end(ap);
+    lutra_sql_exec(c->source, "%s", sql);
+    free(sql);
+}
+
+int cluster_ctl(struct cluster *c, const char *format, ...)
+{
+    char *line;
+    va_list ap;
+    va_start(ap, format);
+    cr_assert(vasprintf(&line, format, ap) >= 0);
+    va_end(ap);
+    char ports[64];
+    int used = snprintf(ports, sizeof ports, "127.0.0.1:%u", c->managers[0].port);
+    if (c->managers[1].port != 0) {
+        (void)snprintf(ports + used, sizeof ports - (size_t)used, ",127.0.0.1:%u",
+                       c->managers[1].port);
+    }
+    const char *argv[16] = {"lutractl", "--manager", ports};
+    size_t n = 3;
+    char *save = NULL;
+    for (char *word = strtok_r(line, " ", &save); word != NULL && n < 15;
+         word = strtok_r(NULL, " ", &save)) {
+        argv[n++] = word;
+    }
+    struct lutra_proc *proc = lutra_proc_start("lutractl", argv, NULL);
+    int status = lutra_proc_wait(proc, 60000);
+    free(line);
+    return status;
+}
+
+static void
+endpoint_yaml(char *out, size_t size, const char *name, const struct lutra_test_mariadb *s)
+{
+    (void)snprintf(out, size, "  %s: {type: mariadb, socket: %s, user: root}\n", name, s->socket);
+}
+
+void cluster_apply(struct cluster *c)
+{
+    char source[256], target[256], pairs[256];
+    const struct cluster_options *o = &c->options;
+    endpoint_yaml(source, sizeof source, "source", &c->source_server);
+    endpoint_yaml(target, sizeof target, "target", &c->target_server);
+    (void)snprintf(pairs, sizeof pairs, "      - source: {schema: %s, table: \"*\"}\n", c->name);
+    char *yaml =
+        lutra_test_format("channel: %s\nsources:\n%s%spipelines:\n  - name: %s\n"
+                          "    source: source\n    target: target\n    start: %s\n"
+                          "    window: %u\n    partitions: 2\n%s    pairs:\n%s",
+                          c->name, source, target, c->name, o->start != NULL ? o->start : "current",
+                          o->window > 0 ? o->window : 32, o->pipeline != NULL ? o->pipeline : "",
+                          o->pairs != NULL ? o->pairs : pairs);
+    char *path = lutra_test_path("channel.yaml");
+    lutra_test_write_file(path, yaml);
+    cr_assert_eq(cluster_ctl(c, "apply -f %s", path), 0, "lutractl apply failed");
+    free(path);
+    free(yaml);
+}
+
+void cluster_go(struct cluster *c)
+{
+    cluster_apply(c);
+    cr_assert_eq(cluster_ctl(c, "start %s", c->name), 0, "lutractl start failed");
+    cluster_await_state(c, "RUNNING", 30000);
+}
+
+/* The object of this pipeline in an array, borrowed. */
+static json_t *entry_of(const struct cluster *c, json_t *array)
+{
+    size_t i;
+    json_t *entry;
+    json_array_foreach(array, i, entry)
+    {
+        const char *name = json_string_value(json_object_get(entry, "pipeline"));
+        if (name != NULL && strcmp(name, c->name) == 0) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+json_t *cluster_status(struct cluster *c)
+{
+    json_t *found = NULL;
+    char *path = lutra_test_format("/v1/channels/%s/status", c->name);
+    for (int i = 0; i < CLUSTER_MAX && found == NULL; i++) {
+        char *body = c->managers[i].port != 0 ? lutra_http_get(c->managers[i].port, path) : NULL;
+        json_t *root = body != NULL ? json_loads(body, 0, NULL) : NULL;
+        json_t *entry = entry_of(c, json_object_get(root, "pipelines"));
+        found = entry != NULL ? json_incref(entry) : NULL;
+        json_decref(root);
+        free(body);
+    }
+    free(path);
+    return found;
+}
+
+static bool state_is(struct cluster *c, const char *state)
+{
+    json_t *status = cluster_status(c);
+    const char *now = json_string_value(json_object_get(status, "state"));
+    bool is = now != NULL && strcmp(now, state) == 0;
+    json_decref(status);
+    return is;
+}
+
+void cluster_await_state(struct cluster *c, const char *state, uint64_t deadline_ms)
+{
+    uint64_t end_ms = lutra_test_now_ms() + lutra_test_scaled_ms(deadline_ms);
+    while (!state_is(c, state)) {
+        if (lutra_test_now_ms() >= end_ms) {
+            json_t *status = cluster_status(c);
+            char *text = status != NULL ? json_dumps(status, JSON_INDENT(1)) : NULL;
+            lutra_test_fail("not %s within %llu ms; status: %s", state,
+                            (unsigned long long)deadline_ms, text != NULL ? text : "none");
+        }
+        lutra_test_poll_pause();
+    }
+}
+
+json_t *cluster_state_of(struct cluster *c, struct lutra_test_service *service)
+{
+    char *body = lutra_http_get(service->port, "/state");
+    json_t *root = body != NULL ? json_loads(body, 0, NULL) : NULL;
+    json_t *entry = entry_of(c, json_object_get(root, "pipelines"));
+    json_t *found = entry != NULL ? json_incref(entry) : NULL;
+    json_decref(root);
+    free(body);
+    return found;
+}
+
+int64_t cluster_state_int(struct cluster *c, struct lutra_test_service *service, const char *key)
+{
+    json_t *entry = cluster_state_of(c, service);
+    int64_t value = entry != NULL ? json_integer_value(json_object_get(entry, key)) : -1;
+    json_decref(entry);
+    return value;
+}
+
+void cluster_sync(struct cluster *c, uint64_t deadline_ms)
+{
+    lutra_sql_exec(c->source, "INSERT INTO marker VALUES (%lld)", (long long)++c->marker);
+    uint64_t end_ms = lutra_test_now_ms() + lutra_test_scaled_ms(deadline_ms);
+    while (lutra_sql_int(c->target, "SELECT id FROM marker WHERE id = %lld",
+                         (long long)c->marker) != c->marker) {
+        if (lutra_test_now_ms() >= end_ms) {
+            json_t *status = cluster_status(c);
+            char *text = status != NULL ? json_dumps(status, JSON_INDENT(1)) : NULL;
+            lutra_test_fail("the target has not caught up within %llu ms; status: %s",
+                            (unsigned long long)deadline_ms, text != NULL ? text : "none");
+        }
+        lutra_test_poll_pause();
+    }
+}
+
+void cluster_equal(struct cluster *c, const char *table)
+{
+    char *difference = NULL;
+    char *name = lutra_test_format("%s.%s", c->name, table);
+    if (!lutra_sql_tables_equal(c->source, c->target, name, name, &difference)) {
+        lutra_test_fail("table %s differs: %s", table, difference);
+    }
+    free(name);
+}
+
+char *cluster_topic(struct cluster *c, const char *stage)
+{
+    return lutra_test_format("lutra.%s.%s", c->name, stage);
+}
+
+int64_t cluster_epoch(struct cluster *c)
+{
+    return lutra_sql_int(c->target, "SELECT MAX(epoch) FROM lutra.checkpoint WHERE pipeline = '%s'",
+                         c->name);
+}
+
+void cluster_end(struct cluster *c)
+{
+    lutra_sql_exec(c->source, "DROP DATABASE `%s`", c->name);
+    lutra_sql_exec(c->target, "DROP DATABASE `%s`", c->name);
+    lutra_sql_close(c->source);
+    lutra_sql_close(c->target);
+}

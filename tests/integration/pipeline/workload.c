@@ -1,0 +1,94 @@
+#include "workload.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "support/test.h"
+
+void workload_tables(struct cluster *c)
+{
+    cluster_both(c,
+                 "CREATE TABLE sbtest1 (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, k INT NOT NULL "
+                 "DEFAULT 0,"
+                 " c CHAR(120) NOT NULL DEFAULT '', pad CHAR(60) NOT NULL DEFAULT '', KEY k_1 (k));"
+                 "CREATE TABLE sbtest2 LIKE sbtest1; CREATE TABLE bag (a INT, b VARCHAR(20));"
+                 "CREATE TABLE versions (id INT PRIMARY KEY, v BIGINT)");
+}
+
+void workload_start(struct workload *w, struct cluster *c, unsigned seconds, unsigned rate)
+{
+    *w = (struct workload){.c = c};
+    lutra_sql_exec(c->source, "INSERT INTO versions VALUES (1, 0)");
+    char *socket = lutra_test_format("--mysql-socket=%s", c->source_server.socket);
+    char *db = lutra_test_format("--mysql-db=%s", c->name);
+    char *time = lutra_test_format("--time=%u", seconds);
+    char *tps = lutra_test_format("--rate=%u", rate);
+    const char *argv[] = {"/usr/bin/sysbench",
+                          "oltp_read_write",
+                          "--db-driver=mysql",
+                          socket,
+                          "--mysql-user=root",
+                          db,
+                          "--tables=2",
+                          "--table-size=1000",
+                          "--threads=2",
+                          "--point-selects=1",
+                          "--range-selects=off",
+                          time,
+                          tps,
+                          "run",
+                          NULL};
+    w->sysbench = lutra_proc_start("sysbench", argv, NULL);
+    free(socket);
+    free(db);
+    free(time);
+    free(tps);
+}
+
+void workload_step(struct workload *w)
+{
+    w->n++;
+    lutra_sql_exec(w->c->source,
+                   "BEGIN; INSERT INTO bag VALUES (%lld, 'same'), (%lld, 'same');"
+                   "UPDATE versions SET v = v + 1 WHERE id = 1; COMMIT",
+                   (long long)(w->n % 7), (long long)(w->n % 7));
+}
+
+bool workload_until(struct workload *w, bool (*cond)(struct cluster *c), uint64_t deadline_ms)
+{
+    uint64_t end_ms = lutra_test_now_ms() + lutra_test_scaled_ms(deadline_ms);
+    while (!cond(w->c)) {
+        if (lutra_test_now_ms() >= end_ms) {
+            return false;
+        }
+        workload_step(w);
+        lutra_test_poll_pause();
+    }
+    return true;
+}
+
+static bool never(struct cluster *c)
+{
+    (void)c;
+    return false;
+}
+
+void workload_for(struct workload *w, uint64_t ms)
+{
+    (void)workload_until(w, never, ms);
+}
+
+void workload_finish(struct workload *w)
+{
+    static const char *const tables[] = {"sbtest1", "sbtest2", "bag", "versions", "marker"};
+    (void)lutra_proc_wait(w->sysbench, 120000);
+    workload_step(w);
+    cluster_sync(w->c, 120000);
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        cluster_equal(w->c, tables[i]);
+    }
+    cr_assert_gt(lutra_sql_int(w->c->target, "SELECT COUNT(*) FROM sbtest1"), 0,
+                 "the workload wrote nothing");
+    cr_assert_eq(lutra_sql_int(w->c->target, "SELECT v FROM versions"), w->n);
+}
