@@ -1,0 +1,319 @@
+/* The whole installation from one seed: what each fault does, then all of them together, many
+ * times. */
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "world.h"
+
+#define MINUTE_MS 60000u
+
+static struct world_node *node(struct world *w, const char *instance)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        if (strcmp(w->nodes[i].instance, instance) == 0) {
+            return &w->nodes[i];
+        }
+    }
+    cr_assert(false, "no node %s", instance);
+    return NULL;
+}
+
+static void run_load(struct world *w, unsigned transactions, unsigned max_rows)
+{
+    for (unsigned i = 0; i < transactions; i++) {
+        world_transaction(w, max_rows);
+        lutra_loop_run_for(w->loop, world_random(w, 20));
+    }
+}
+
+Test(world, everything_arrives_once)
+{
+    struct world *w = world_new(1, "");
+    world_start_all(w, false);
+    run_load(w, 300, 5);
+    world_settle(w, MINUTE_MS);
+    world_check(w);
+    world_free(w);
+}
+
+Test(world, a_transaction_of_many_windows_is_one_target_transaction)
+{
+    for (unsigned window = 1; window <= 8; window += 7) {
+        char yaml[128];
+        (void)snprintf(yaml, sizeof yaml, "    window: %u\n    batch: {max_rows: 4}\n", window);
+        struct world *w = world_new(window, yaml);
+        world_start_all(w, false);
+        world_transaction(w, 1);
+        world_settle(w, MINUTE_MS);
+        world_begin(w);
+        for (unsigned i = 0; i < window * 40; i++) {
+            world_put(w, i % WORLD_KEYS, i);
+        }
+        world_commit(w);
+        world_settle(w, 5 * MINUTE_MS);
+        world_check(w);
+        cr_assert_geq(lutra_mem_db_largest_unit_rows(w->db), window * 40, "it was torn");
+        cr_assert_leq(world_state_int(node(w, "select-1"), "max_in_flight"), window);
+        world_free(w);
+    }
+}
+
+Test(world, lost_and_late_answers_change_nothing)
+{
+    struct world *w = world_new(3, "");
+    struct lutra_mem_broker_faults faults = {
+        .delay_min_ms = 1, .delay_max_ms = 30, .duplicate_percent = 10, .lose_ack_percent = 10};
+    lutra_mem_broker_set_faults(w->broker, &faults);
+    world_start_all(w, false);
+    run_load(w, 200, 5);
+    for (unsigned i = 0; i < 10; i++) {
+        struct lutra_mem_db_faults db = {
+            .lose_commit_reply = i % 2, .lose_commit = (i + 1) % 2, .fail_apply = i % 3};
+        lutra_mem_db_set_faults(w->db, &db);
+        run_load(w, 20, 5);
+    }
+    world_settle(w, 5 * MINUTE_MS);
+    world_check(w);
+    world_free(w);
+}
+
+Test(world, every_node_may_die)
+{
+    struct world *w = world_new(4, "");
+    world_start_all(w, false);
+    for (size_t i = 0; i < w->n; i++) {
+        run_load(w, 30, 5);
+        world_kill(&w->nodes[i]);
+        run_load(w, 30, 5);
+        world_restart(&w->nodes[i]);
+        world_settle(w, 2 * MINUTE_MS);
+        world_check(w);
+    }
+    world_free(w);
+}
+
+Test(world, standbys_take_over_in_seconds)
+{
+    struct world *w = world_new(5, "");
+    world_start_all(w, true);
+    run_load(w, 50, 5);
+    world_settle(w, MINUTE_MS);
+    struct world_node *pairs[2][2] = {{node(w, "load-1"), node(w, "load-2")},
+                                      {node(w, "select-1"), node(w, "select-2")}};
+    for (unsigned i = 0; i < 2; i++) {
+        bool first = json_is_true(json_object_get(world_state(pairs[i][0]), "owner"));
+        world_kill(pairs[i][first ? 0 : 1]);
+        run_load(w, 20, 5);
+        world_settle(w, 10000);
+        world_check(w);
+    }
+    world_free(w);
+}
+
+Test(world, a_loader_whose_session_expired_unnoticed_is_refused)
+{
+    struct world *w = world_new(6, "");
+    world_start_all(w, true);
+    run_load(w, 50, 5);
+    world_settle(w, MINUTE_MS);
+    struct world_node *load = node(w, "load-1");
+    if (!json_is_true(json_object_get(world_state(load), "owner"))) {
+        load = node(w, "load-2");
+    }
+    lutra_coord_mem_expire_silently(load->env.coord);
+    lutra_target_mem_freeze(load->target, true);
+    run_load(w, 50, 5);
+    world_settle(w, MINUTE_MS);
+    lutra_target_mem_freeze(load->target, false);
+    run_load(w, 50, 5);
+    world_settle(w, MINUTE_MS);
+    lutra_coord_mem_partition(load->env.coord, false);
+    run_load(w, 50, 5);
+    world_settle(w, MINUTE_MS);
+    world_check(w);
+    world_free(w);
+}
+
+Test(world, rollback_and_restart_begin_a_new_epoch)
+{
+    struct world *w = world_new(7, "");
+    world_start_all(w, false);
+    for (unsigned i = 0; i < 6; i++) {
+        run_load(w, 30, 5);
+        if (world_record(w, "origin") != NULL) {
+            world_request(w, i % 2 == 0);
+        }
+        run_load(w, 30, 5);
+        world_request(w, true);
+        world_settle(w, MINUTE_MS);
+        world_check(w);
+    }
+    world_free(w);
+}
+
+Test(world, zookeeper_restored_from_an_old_snapshot)
+{
+    struct world *w = world_new(8, "");
+    world_start_all(w, true);
+    run_load(w, 30, 5);
+    world_settle(w, MINUTE_MS);
+    struct lutra_mem_tree *old = lutra_mem_tree_snapshot(w->tree);
+    for (unsigned i = 0; i < 5; i++) {
+        world_request(w, true);
+        run_load(w, 20, 5);
+        world_settle(w, MINUTE_MS);
+    }
+    lutra_mem_tree_restore(w->tree, old);
+    run_load(w, 50, 5);
+    world_settle(w, 2 * MINUTE_MS);
+    world_check(w);
+    lutra_mem_tree_free(old);
+    world_free(w);
+}
+
+Test(world, pause_drains_and_start_goes_on)
+{
+    struct world *w = world_new(9, "");
+    world_start_all(w, false);
+    run_load(w, 50, 5);
+    world_settle(w, MINUTE_MS);
+    world_desire(w, "PAUSE");
+    lutra_loop_run_for(w->loop, 3000);
+    size_t commits = lutra_mem_db_commits(w->db);
+    uint64_t reached = w->file.bytes.len;
+    run_load(w, 50, 5);
+    lutra_loop_run_for(w->loop, 3000);
+    cr_assert_gt(w->file.bytes.len, reached);
+    cr_assert_not(world_caught_up(w), "rows flowed in PAUSE");
+    cr_assert_leq(lutra_mem_db_commits(w->db), commits + 5, "only touches in PAUSE");
+    world_desire(w, "START");
+    world_settle(w, MINUTE_MS);
+    world_desire(w, "STOP");
+    lutra_loop_run_for(w->loop, 40000);
+    cr_assert_null(world_record(w, "load"), "owners are given up in STOP");
+    cr_assert_null(world_record(w, "select"));
+    run_load(w, 50, 5);
+    world_desire(w, "START");
+    world_settle(w, MINUTE_MS);
+    world_check(w);
+    world_free(w);
+}
+
+/* ---- chaos ---- */
+
+static void harm(struct world *w)
+{
+    struct world_node *victim = &w->nodes[world_random(w, w->n)];
+    struct lutra_mem_broker_faults broker = {.delay_max_ms = world_random(w, 50)};
+    struct lutra_mem_db_faults db = {.delay_max_ms = world_random(w, 5)};
+    switch (world_random(w, 14)) {
+    case 0:
+        broker.down = true;
+        break;
+    case 1:
+        broker.lose_ack_percent = 20;
+        break;
+    case 2:
+        broker.duplicate_percent = 30;
+        break;
+    case 3:
+        db.down = true;
+        break;
+    case 4:
+        db.lose_commit_reply = 2;
+        break;
+    case 5:
+        db.lose_commit = 2;
+        break;
+    case 6:
+        db.fail_apply = 3;
+        break;
+    case 7:
+        lutra_mem_binlog_drop_streams(w->binlog);
+        break;
+    case 8:
+        world_request(w, true);
+        break;
+    case 9:
+        lutra_mem_tree_set_down(w->tree, true);
+        break;
+    case 10:
+        if (victim->alive) {
+            lutra_coord_mem_partition(victim->env.coord, true);
+        }
+        break;
+    case 11:
+        if (victim->alive) {
+            lutra_coord_mem_expire(victim->env.coord);
+        }
+        break;
+    default:
+        world_kill(victim);
+        break;
+    }
+    lutra_mem_broker_set_faults(w->broker, &broker);
+    lutra_mem_db_set_faults(w->db, &db);
+}
+
+static void heal(struct world *w)
+{
+    lutra_mem_broker_set_faults(w->broker, &(struct lutra_mem_broker_faults){0});
+    lutra_mem_db_set_faults(w->db, &(struct lutra_mem_db_faults){0});
+    lutra_mem_tree_set_down(w->tree, false);
+    for (size_t i = 0; i < w->n; i++) {
+        if (w->nodes[i].alive) {
+            lutra_coord_mem_partition(w->nodes[i].env.coord, false);
+        } else {
+            world_restart(&w->nodes[i]);
+        }
+    }
+}
+
+static void chaos(uint64_t seed)
+{
+    char yaml[160];
+    struct world *w = world_new(seed, "");
+    world_free(w);
+    unsigned window = 1 + (unsigned)(seed % 9);
+    (void)snprintf(yaml, sizeof yaml,
+                   "    window: %u\n    batch: {max_rows: %u}\n    unit: {max_rows: %u}\n", window,
+                   1 + (unsigned)(seed % 5), 1 + (unsigned)(seed % 30));
+    w = world_new(seed, yaml);
+    world_start_all(w, seed % 2 == 0);
+    for (unsigned round = 0; round < 12; round++) {
+        run_load(w, 10, 12);
+        harm(w);
+        run_load(w, 10, 12);
+        lutra_loop_run_for(w->loop, world_random(w, 4000));
+        if (world_random(w, 3) == 0) {
+            heal(w);
+        }
+    }
+    heal(w);
+    /* A ROLLBACK of the worst minute waits at most a minute for its retry. */
+    world_settle(w, 5 * MINUTE_MS);
+    world_check(w);
+    for (size_t i = 0; i < w->n; i++) {
+        if (w->nodes[i].stage == LUTRA_STAGE_SELECT) {
+            cr_assert_leq(world_state_int(&w->nodes[i], "max_in_flight"), window);
+        }
+    }
+    world_free(w);
+}
+
+Test(world, chaos_from_many_seeds, .timeout = 280)
+{
+    const char *one = getenv("LUTRA_TEST_SEED");
+    if (one != NULL) {
+        chaos(strtoull(one, NULL, 10));
+        return;
+    }
+    const char *many = getenv("LUTRA_TEST_SEEDS");
+    uint64_t n = many != NULL ? strtoull(many, NULL, 10) : 60;
+    for (uint64_t seed = 1; seed <= n; seed++) {
+        (void)fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
+        chaos(seed);
+    }
+}

@@ -1,0 +1,93 @@
+/* A whole installation in one process, under virtual time: ports in memory, real service logic,
+ * faults, and the truth to compare with. Everything follows from one seed. */
+#ifndef LUTRA_TEST_WORLD_H
+#define LUTRA_TEST_WORLD_H
+
+#include "binlog_build.h"
+#include "bus/bus_mem.h"
+#include "bus/pipe.h"
+#include "coord/coord_mem.h"
+#include "daemon/env.h"
+#include "db/source_mem.h"
+#include "db/target_mem.h"
+
+#define WORLD_NODES 16
+#define WORLD_KEYS 64
+#define WORLD_PIPELINE "p"
+
+struct world;
+
+/* One service process. */
+struct world_node {
+    struct world *world;
+    enum lutra_stage stage;
+    char instance[32];
+    bool alive;
+    struct lutra_env env;
+    void *service;
+    struct lutra_target *target; /* the last one that it made */
+};
+
+struct world {
+    struct lutra_loop *loop;
+    struct lutra_mem_broker *broker;
+    struct lutra_mem_tree *tree;
+    struct lutra_mem_binlog *binlog;
+    struct lutra_mem_db *db;
+    struct world_node nodes[WORLD_NODES];
+    size_t n;
+    uint64_t random;
+
+    /* the source */
+    struct binlog_file file;
+    size_t served; /* bytes of `file` that stand in the binlog */
+    struct lutra_table *keyed, *bag;
+    uint64_t seq;
+    /* the truth */
+    bool present[WORLD_KEYS];
+    int64_t value[WORLD_KEYS];
+    size_t bag_rows;
+    bool in_transaction;
+};
+
+/* yaml: more lines of the pipeline, four blanks in front, or "". */
+struct world *world_new(uint64_t seed, const char *yaml);
+void world_free(struct world *w);
+uint64_t world_random(struct world *w, uint64_t below);
+
+struct world_node *world_start(struct world *w, enum lutra_stage stage, const char *instance);
+/* The process is gone at once: nothing more is heard of it, its session expires in time. */
+void world_kill(struct world_node *node);
+void world_restart(struct world_node *node);
+/* One of each service; two extracts and two transforms, a standby select and load when `standbys`.
+ */
+void world_start_all(struct world *w, bool standbys);
+
+/* ---- the source ---- */
+void world_begin(struct world *w);
+void world_put(struct world *w, unsigned key, int64_t value); /* INSERT or UPDATE */
+void world_remove(struct world *w, unsigned key);             /* DELETE, when it is there */
+void world_move(struct world *w, unsigned from, unsigned to); /* UPDATE of the key, when possible */
+void world_bag(struct world *w, unsigned rows);               /* rows that are all alike */
+void world_commit(struct world *w);
+/* A transaction of up to max_rows random changes. */
+void world_transaction(struct world *w, unsigned max_rows);
+
+/* ---- looking ---- */
+/* Everything that the source committed is in the target. */
+bool world_caught_up(void *world);
+/* Runs until caught up; fails the test with the state of all nodes when it takes longer than ms of
+ * virtual time. */
+void world_settle(struct world *w, uint64_t ms);
+/* Fails unless the target holds the truth and its history is one that the invariants allow. */
+void world_check(struct world *w);
+/* The entry of the pipeline in a node's state; json_decref it. */
+struct json_t *world_state(struct world_node *node);
+int64_t world_state_int(struct world_node *node, const char *key);
+/* The record in ZooKeeper, or NULL. Borrowed. */
+const char *world_record(struct world *w, const char *leaf);
+/* Writes a control record that asks for a new epoch: start or pause. */
+void world_request(struct world *w, bool start);
+void world_desire(struct world *w, const char *state);
+
+#endif
