@@ -1,0 +1,250 @@
+/* What only the leader does, once a second: carry out due retries, ask for RESTART where a pipeline
+ * stands still or a dead node holds it up.
+ *
+ * Before anything is done leadership is read afresh, and if that took long (this process stood
+ * still, or ZooKeeper did) the turn is left out: what it knows may be old. A second leader does no
+ * harm all the same: every request is a compare-and-set that two initiators share. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "manager/manager_private.h"
+
+enum { LATE_MS = 3000, MAX_DOUBLINGS = 5 };
+
+/* A request under way; it may outlive the pipeline's entry in the catalog. */
+struct mgr_sent {
+    struct lutra_manager *manager;
+    struct mgr_pipeline *mine;
+    const char *kind; /* "resume", "restart" */
+    char pipeline[64];
+};
+
+void mgr_sent_free(struct mgr_sent *sent)
+{
+    if (sent != NULL) {
+        lutra_request_forget(sent->manager->options.coord, sent);
+        lutra_free(sent);
+    }
+}
+
+static void
+sent_done(enum lutra_request_outcome outcome, const struct lutra_control *control, void *arg)
+{
+    static const char *const names[] = {
+        [LUTRA_REQUEST_DONE] = "done",
+        [LUTRA_REQUEST_COALESCED] = "served already",
+        [LUTRA_REQUEST_YIELDED] = "yielded",
+        [LUTRA_REQUEST_FAILED] = "failed",
+    };
+    struct mgr_sent *sent = arg;
+
+    (void)control;
+    mgr_events_add(sent->manager->events, sent->kind, sent->pipeline, "%s", names[outcome]);
+    sent->mine->sent = NULL;
+    lutra_free(sent);
+}
+
+static void send(struct mgr_pipeline *mine, const char *kind, const struct lutra_request *request)
+{
+    struct mgr_sent *sent = LUTRA_NEW(struct mgr_sent);
+
+    sent->manager = mine->manager;
+    sent->mine = mine;
+    sent->kind = kind;
+    mgr_text_copy(sent->pipeline, sizeof(sent->pipeline), mine->pipeline->id);
+    mine->sent = sent;
+    mgr_events_add(mine->manager->events, kind, mine->pipeline->id, "asked for: %s",
+                   request->reason);
+    lutra_request_send(mine->manager->options.coord, mine->pipeline->id, request, sent_done, sent);
+}
+
+static struct lutra_request request_of(struct mgr_pipeline *mine, enum lutra_request_kind kind)
+{
+    struct lutra_request request = {.kind = kind};
+
+    snprintf(request.by, sizeof(request.by), "manager/%.100s", mine->manager->options.instance);
+    return request;
+}
+
+static void restart(struct mgr_pipeline *mine, const char *reason)
+{
+    struct lutra_request request = request_of(mine, LUTRA_REQUEST_RESTART);
+
+    request.about_epoch = mine->pipeline->has_origin ? mine->pipeline->origin.epoch : 0;
+    mgr_text_copy(request.reason, sizeof(request.reason), reason);
+    send(mine, "restart", &request);
+}
+
+static void resume_if_due(struct mgr_pipeline *mine, const struct mgr_view *view)
+{
+    struct lutra_request request = request_of(mine, LUTRA_REQUEST_RESUME);
+
+    if (!view->connected || !view->known || !view->has_control || view->control_start ||
+        view->retry_at_ms == 0 || view->wall_ms < view->retry_at_ms ||
+        view->desired != LUTRA_DESIRED_START) {
+        return;
+    }
+    request.about_epoch = view->control_epoch;
+    request.retry_at_ms = view->retry_at_ms;
+    snprintf(request.reason, sizeof(request.reason), "retry is due");
+    send(mine, "resume", &request);
+}
+
+static void restart_if_stuck(struct mgr_pipeline *mine,
+                             const struct mgr_view *view,
+                             const struct mgr_verdict *verdict)
+{
+    unsigned doublings = mine->restarts < MAX_DOUBLINGS ? mine->restarts : MAX_DOUBLINGS;
+
+    if (!verdict->stuck || view->still_ms < view->stall_ms << doublings) {
+        return;
+    }
+    mine->restarts++;
+    restart(mine, verdict->reason);
+}
+
+static void tell_state(struct mgr_pipeline *mine, const struct mgr_verdict *verdict)
+{
+    if (!mine->told || mine->told_state != verdict->state) {
+        mgr_events_add(mine->manager->events, "state", mine->pipeline->id, "%s%s%s",
+                       mgr_state_name(verdict->state), verdict->reason[0] != '\0' ? ": " : "",
+                       verdict->reason);
+        mine->told = true;
+        mine->told_state = verdict->state;
+    }
+}
+
+static void tend(struct lutra_pipeline *pipeline, void *arg)
+{
+    struct mgr_pipeline *mine = pipeline->user;
+    struct mgr_verdict verdict;
+    struct mgr_view view;
+
+    (void)arg;
+    mgr_pipeline_look(mine, &view, &verdict);
+    tell_state(mine, &verdict);
+    if (mine->sent != NULL) {
+        return;
+    }
+    resume_if_due(mine, &view);
+    if (mine->sent == NULL) {
+        restart_if_stuck(mine, &view, &verdict);
+    }
+}
+
+/* ---- dead nodes ---- */
+
+struct dead {
+    struct lutra_manager *manager;
+    const struct mgr_node *node;
+};
+
+static bool works_for(const struct mgr_node *node, const struct lutra_pipeline *pipeline)
+{
+    bool at_target = strcmp(node->service, "load") == 0;
+
+    return node->has_record &&
+           strcmp(node->record.site,
+                  at_target ? pipeline->def->target_site : pipeline->def->source_site) == 0;
+}
+
+static void restart_if_held_up(struct lutra_pipeline *pipeline, void *arg)
+{
+    struct dead *dead = arg;
+    struct mgr_pipeline *mine = pipeline->user;
+    struct mgr_verdict verdict;
+    struct mgr_view view;
+    char reason[800];
+
+    if (mine->sent != NULL || !works_for(dead->node, pipeline)) {
+        return;
+    }
+    mgr_pipeline_look(mine, &view, &verdict);
+    if (!verdict.permit || verdict.state == MGR_RUNNING || verdict.fence_pending ||
+        (verdict.streaming && mine->moved_ms > dead->node->vanished_ms)) {
+        return;
+    }
+    snprintf(reason, sizeof(reason), "%s %s is gone for %" PRIu64 " s: %s", dead->node->service,
+             dead->node->instance, dead->manager->options.protection_ms / 1000, verdict.reason);
+    restart(mine, reason);
+}
+
+static void on_dead(const struct mgr_node *node, void *arg)
+{
+    struct lutra_manager *manager = arg;
+    struct dead dead = {.manager = manager, .node = node};
+
+    mgr_events_add(manager->events, "node.dead", node->instance,
+                   "%s %s did not come back within %" PRIu64 " s", node->service, node->instance,
+                   manager->options.protection_ms / 1000);
+    if (strcmp(node->service, "manager") != 0) {
+        lutra_catalog_each(manager->catalog, restart_if_held_up, &dead);
+    }
+}
+
+static void forget_dead(const struct mgr_node *node, void *arg)
+{
+    (void)node;
+    (void)arg;
+}
+
+/* ---- the tick ---- */
+
+static void act(void *arg)
+{
+    struct lutra_manager *manager = arg;
+    uint64_t now_ms = lutra_loop_now_ms(manager->options.loop);
+
+    if (manager->tick == NULL) {
+        return; /* being freed */
+    }
+    if (!mgr_election_leads(manager->election)) {
+        return;
+    }
+    if (now_ms - manager->verified_ms > LATE_MS) {
+        LUTRA_WARN("manager.late", LUTRA_F_U64("late_ms", now_ms - manager->verified_ms));
+        return;
+    }
+    lutra_catalog_each(manager->catalog, tend, NULL);
+    mgr_nodes_drop_dead(manager->nodes, manager->options.protection_ms, on_dead, manager);
+}
+
+static void verified(bool leads, void *arg)
+{
+    struct lutra_manager *manager = arg;
+
+    if (leads != manager->told_leading) {
+        manager->told_leading = leads;
+        mgr_events_add(manager->events, "leader", manager->options.instance, "%s",
+                       leads ? "leads now" : "does not lead any more");
+    }
+    if (!leads) {
+        mgr_nodes_drop_dead(manager->nodes, manager->options.protection_ms * 2, forget_dead, NULL);
+        return;
+    }
+    mgr_nodes_refresh(manager->nodes, MGR_TICK_MS, act, manager);
+}
+
+static void tick_cb(void *arg)
+{
+    struct lutra_manager *manager = arg;
+
+    lutra_timer_start(manager->tick, MGR_TICK_MS);
+    manager->verified_ms = lutra_loop_now_ms(manager->options.loop);
+    mgr_election_verify(manager->election, verified, manager);
+}
+
+void mgr_duties_start(struct lutra_manager *manager)
+{
+    manager->tick = lutra_timer_new(manager->options.loop, tick_cb, manager);
+    lutra_timer_start(manager->tick, MGR_TICK_MS);
+}
+
+void mgr_duties_stop(struct lutra_manager *manager)
+{
+    lutra_timer_free(manager->tick);
+    manager->tick = NULL;
+}
