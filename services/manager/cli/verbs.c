@@ -1,0 +1,124 @@
+/* The verbs of lutractl. */
+#include <string.h>
+
+#include "manager/cli/cli.h"
+
+const struct cli_verb cli_verbs[] = {
+    {.name = "apply",
+     .words = "",
+     .summary = "make or change channels from definition files",
+     .help =
+         "Checks the file here first (file:line:column), then hands it to a manager. Applying "
+         "an equal\ndefinition changes nothing. A new channel is stopped: start it. Exit status "
+         "78: refused.",
+     .example = "lutractl apply -f channel.yaml",
+     .options = CLI_OPT_FILE | CLI_OPT_BY,
+     .run = cli_apply},
+    {.name = "get",
+     .words = "[CHANNEL]",
+     .summary = "the definitions",
+     .help = "Without a channel: a list. With one: its definition, as YAML unless asked otherwise; "
+             "apply\ntakes it back.",
+     .example = "lutractl get orders -o yaml > orders.yaml",
+     .max_words = 1,
+     .run = cli_get},
+    {.name = "status",
+     .words = "[CHANNEL]",
+     .summary = "what runs, where, how far",
+     .help = "Without a channel: one line per pipeline. With one: owners, positions, processes in "
+             "flight and lag.\nE+T: instances of extract and transform. LAG MS: see lutractl lag.\n"
+             "States: RUNNING, STARTING (permitted, no stream yet), PAUSED and STOPPED (by an "
+             "operator),\nROLLED_BACK (waits for a retry or an operator), STALLED, UNKNOWN.",
+     .example = "lutractl status --watch",
+     .options = CLI_OPT_WATCH | CLI_OPT_EXIT_CODE,
+     .max_words = 1,
+     .run = cli_status},
+    {.name = "start",
+     .words = "CHANNEL",
+     .summary = "let a channel run; also after a rollback",
+     .help = "With --wait: until all of its pipelines are RUNNING. Exit status 1 when they do not "
+             "come there.",
+     .example = "lutractl start orders --wait 30s",
+     .options = CLI_OPT_WAIT | CLI_OPT_BY,
+     .min_words = 1,
+     .max_words = 1,
+     .run = cli_start},
+    {.name = "pause",
+     .words = "CHANNEL",
+     .summary = "publish nothing new; what is in flight is applied",
+     .help = "Owners and connections stay. With --wait: until nothing is in flight.",
+     .example = "lutractl pause orders --wait",
+     .options = CLI_OPT_WAIT | CLI_OPT_BY,
+     .min_words = 1,
+     .max_words = 1,
+     .run = cli_pause},
+    {.name = "stop",
+     .words = "CHANNEL",
+     .summary = "pause, then give up ownership and connections",
+     .help = "With --wait: until nobody owns a pipeline of it any more.",
+     .example = "lutractl stop orders --wait",
+     .options = CLI_OPT_WAIT | CLI_OPT_BY,
+     .min_words = 1,
+     .max_words = 1,
+     .run = cli_stop},
+    {.name = "rollback",
+     .words = "PIPELINE",
+     .summary = "throw away what is in flight and wait",
+     .help = "Nothing that is applied is undone: the pipeline goes on from its checkpoint, with a "
+             "new epoch, when\nthe time has come or the channel is started again.",
+     .example = "lutractl rollback orders --reason 'target maintenance' --retry-after 10m",
+     .options = CLI_OPT_REASON | CLI_OPT_RETRY | CLI_OPT_BY,
+     .min_words = 1,
+     .max_words = 1,
+     .run = cli_rollback},
+    {.name = "restart",
+     .words = "PIPELINE",
+     .summary = "throw away what is in flight and read it again",
+     .help = "Goes on at once from the target's checkpoint, with a new epoch.",
+     .example = "lutractl restart orders --reason 'looks stuck'",
+     .options = CLI_OPT_REASON | CLI_OPT_BY,
+     .min_words = 1,
+     .max_words = 1,
+     .run = cli_restart},
+    {.name = "lag",
+     .words = "",
+     .summary = "how far behind, how it is measured, where it waits",
+     .help = "In milliseconds; P50 and P99 of the last minute. EXTRACT, TRANSFORM and LOAD: "
+             "processes that these\nhave in hand.",
+     .example = "lutractl lag --watch",
+     .options = CLI_OPT_WATCH,
+     .run = cli_lag},
+    {.name = "delete",
+     .words = "CHANNEL",
+     .summary = "forget a channel",
+     .help =
+         "Only when it is stopped and drained, unless forced. The target keeps its rows and its "
+         "checkpoint.",
+     .example = "lutractl stop orders --wait && lutractl delete orders --topics",
+     .options = CLI_OPT_DELETE | CLI_OPT_BY,
+     .min_words = 1,
+     .max_words = 1,
+     .run = cli_delete},
+    {.name = "version",
+     .words = "",
+     .summary = "the version of lutractl",
+     .help = "",
+     .example = "lutractl version -o json"},
+    {.name = "help",
+     .words = "[COMMAND]",
+     .summary = "about a command",
+     .help = "",
+     .example = "lutractl help status",
+     .max_words = 1},
+    {.name = NULL},
+};
+
+const struct cli_verb *cli_verb_find(const char *name)
+{
+    for (const struct cli_verb *verb = cli_verbs; verb->name != NULL; verb++) {
+        if (strcmp(verb->name, name) == 0) {
+            return verb;
+        }
+    }
+    return NULL;
+}
