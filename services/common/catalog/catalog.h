@@ -16,7 +16,10 @@ struct lutra_pipeline {
         *def; /* replaced (with channel) when the definition changes: never keep a pointer */
     uint64_t config_version;
     bool from_cache; /* the definition comes from disk; ZooKeeper has not spoken yet */
-    bool known;      /* desired, control, origin and owners have been read at least once */
+    /* The definition is known from disk or from before, and ZooKeeper, which was wiped or restored
+     * from an older snapshot, does not know the channel. Never permitted. */
+    bool unknown_to_zookeeper;
+    bool known; /* what is mirrored of it (see watch) has been read at least once */
     bool has_desired;
     struct lutra_desired_record desired;
     bool has_control;
@@ -28,7 +31,7 @@ struct lutra_pipeline {
     struct lutra_owner_record select_owner, load_owner;
     bool has_position;
     struct lutra_position_record position;
-    /* desired START and control START. Without ZooKeeper: as last seen. */
+    /* desired START and control START. Without ZooKeeper: as last seen. Needs both in watch. */
     bool permit;
     void *user; /* the service's own, set in on_added */
 };
@@ -42,6 +45,8 @@ enum {
     LUTRA_CHANGED_POSITION = 32,
 };
 
+/* Called from later turns only. on_changed: something of `what` is new, or became known. Handlers
+ * do not free the catalog. */
 struct lutra_catalog_handler {
     void (*on_added)(struct lutra_pipeline *pipeline, void *arg);
     void (*on_changed)(struct lutra_pipeline *pipeline, unsigned what, void *arg);
@@ -49,9 +54,10 @@ struct lutra_catalog_handler {
 };
 
 struct lutra_catalog;
-/* cache_dir: NULL without cache (tests, manager); written by rename, one file per channel. watch:
- * which of the LUTRA_CHANGED_* to mirror; CONFIG always is (extract and transform want only that;
- * POSITION: the manager). */
+/* cache_dir: NULL without cache (tests, manager); made when missing; written by rename, one file
+ * per channel. A channel's file goes only when the channel was deleted, not when ZooKeeper was
+ * wiped. watch: which of the LUTRA_CHANGED_* to mirror; CONFIG always is (extract and transform
+ * want only that; POSITION: the manager). Pipelines from the cache are added in the next turn. */
 struct lutra_catalog *lutra_catalog_new(struct lutra_coord *coord,
                                         const char *cache_dir,
                                         unsigned watch,
@@ -95,7 +101,8 @@ enum lutra_request_outcome {
     LUTRA_REQUEST_FAILED,    /* ZooKeeper did not answer; ask again */
 };
 /* Reads control and origin afresh, decides, does one compare-and-set; a lost race reads and decides
- * again. done may be NULL. Cancel with lutra_request_forget(coord, arg). */
+ * again. A control that is missing is made. done may be NULL; its control is what stands there now,
+ * NULL when FAILED. Cancel with lutra_request_forget(coord, arg). */
 void lutra_request_send(struct lutra_coord *coord,
                         const char *pipeline,
                         const struct lutra_request *request,
