@@ -1,5 +1,5 @@
 /* Text that may come from anywhere (a server's error message cut in the middle of a character) as a
- * JSON string. Private to the module. */
+ * JSON string. */
 #ifndef LUTRA_MODEL_JSON_TEXT_H
 #define LUTRA_MODEL_JSON_TEXT_H
 

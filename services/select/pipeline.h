@@ -1,0 +1,148 @@
+/* One pipeline at its select owner (or standby).
+ *
+ *          contend          owned            origin for my session,       topics there,
+ *  IDLE ───────────▶ STANDBY ─────▶ WAITING ─────────────────────▶ TOPICS ─────────────▶ CHECK
+ * ◀───┐ ▲                   ▲   ◀── node lost (any state)  permit      ▲  termin read       │  ▲ │
+ *   └─ STOP, drained ───┘                                          │              who, ▼  │ again │
+ *                                                                  │ new origin   START? RESOLVE │
+ *                             request sent              stopped    │ (any state)        │ │ HALTED
+ * ◀────────────── DRAINING ◀────────── STREAM ◀───────────────┘          │ ▲ │    stream broke off
+ * │ └──────────── 10 s of trouble ─────────────┴──────────▶ BACKOFF ───────────┘
+ *
+ * Everything that belongs to one epoch is a run: it is made when the origin is accepted and thrown
+ * away as a whole when another comes or the node is lost. */
+#ifndef LUTRA_SELECT_PIPELINE_H
+#define LUTRA_SELECT_PIPELINE_H
+
+#include "base/arena.h"
+#include "catalog/catalog.h"
+#include "coord/owner.h"
+#include "daemon/env.h"
+#include "select/select.h"
+#include "select/slicer.h"
+#include "select/window.h"
+
+#define SEL_STATES(X) \
+    X(IDLE)           \
+    X(STANDBY)        \
+    X(WAITING)        \
+    X(TOPICS)         \
+    X(CHECK)          \
+    X(RESOLVE)        \
+    X(STREAM)         \
+    X(BACKOFF)        \
+    X(DRAINING)       \
+    X(HALTED)
+
+enum sel_state {
+#define SEL_STATE_ENUM(name) SEL_##name,
+    SEL_STATES(SEL_STATE_ENUM)
+#undef SEL_STATE_ENUM
+};
+
+/* One epoch. */
+struct sel_run {
+    uint32_t magic;
+    struct sel_pipeline *p;
+    struct lutra_origin origin;    /* a copy */
+    struct lutra_channel *channel; /* the definition of that config version, our own */
+    const struct lutra_pipeline_def *def;
+    struct lutra_source *source;
+    struct lutra_source_info info;
+    struct lutra_slicer *slicer; /* NULL until the source was checked */
+    struct sel_window *window;
+    struct lutra_bus_reader *termin;
+    struct lutra_assembler *assembler;
+    struct lutra_arena *arena;
+    struct lutra_timer *again; /* repeats what failed: topics, or check and stream */
+    struct lutra_timer *due;   /* the open batch */
+    struct lutra_backoff backoff;
+    uint64_t trouble_since_ms; /* of the source; 0: none */
+    bool source_open, source_paused, source_idle;
+    struct lutra_error stop; /* why the slicer stopped (DRAINING) */
+
+    struct lutra_request request; /* wanted while HALTED */
+    struct lutra_timer *ask;
+};
+#define SEL_RUN_MAGIC 0x53454c52u
+
+struct sel_pipeline {
+    uint32_t magic;
+    struct lutra_select *select;
+    struct lutra_pipeline *view; /* the catalog's */
+    char *id;
+    enum sel_state state;
+    char reason[1024];     /* why it is where it is; "" */
+    char last_error[1024]; /* kept until the stream flows again */
+    struct lutra_owner *owner;
+    struct lutra_task *reconcile;
+    struct lutra_timer *release; /* STOP: how long what is in flight may take */
+    bool released;               /* that time is over */
+    uint64_t used_epoch;         /* the highest that this process published or may have */
+    struct sel_run *run;
+    bool requesting; /* a request is under way; its completion names the pipeline */
+
+    /* status, over all runs */
+    char *read, *acknowledged;
+    struct sel_window_stats last; /* of the run, or of the last one */
+    uint64_t rows_read, events_filtered, ddl_passed, republished_before, max_in_flight;
+    uint32_t max_window; /* that max_in_flight belongs to */
+    struct lutra_counter *c_rows, *c_filtered, *c_ddl, *c_processes, *c_foreign, *c_republished;
+    struct lutra_gauge *g_in_flight, *g_bytes, *g_epoch;
+};
+#define SEL_PIPELINE_MAGIC 0x53454c50u
+
+struct lutra_select {
+    const struct lutra_env *env;
+    struct lutra_catalog *catalog;
+    struct sel_pipeline **pipelines;
+    size_t n;
+    bool draining;
+    void (*drained)(void *arg);
+    void *drained_arg;
+    struct lutra_task *drain_task;
+};
+
+const char *sel_state_name(enum sel_state state);
+struct sel_pipeline *sel_pipeline_new(struct lutra_select *select, struct lutra_pipeline *view);
+void sel_pipeline_free(struct sel_pipeline *p);
+/* Compares what ZooKeeper says with what is done, and acts. */
+void sel_pipeline_reconcile(struct sel_pipeline *p);
+/* May the node be kept, or is the pipeline being given up (STOP, end of this process)? */
+bool sel_should_contend(const struct sel_pipeline *p);
+bool sel_pipeline_drained(const struct sel_pipeline *p);
+void sel_pipeline_json(struct sel_pipeline *p, json_t *array);
+
+/* ---- between the files of this service ---- */
+void sel_set_state(struct sel_pipeline *p, enum sel_state state, const char *reason);
+/* May new processes be published now? */
+bool sel_permitted(const struct sel_pipeline *p);
+bool sel_owns(const struct sel_pipeline *p);
+
+/* run.c */
+struct sel_run *sel_run_new(struct sel_pipeline *p);
+void sel_run_free(struct sel_run *run);
+void sel_run_start(struct sel_run *run); /* TOPICS */
+
+/* stream.c */
+void sel_stream_check(struct sel_run *run); /* CHECK, and on to STREAM */
+void sel_stream_close(struct sel_run *run);
+/* Publishes what may be, cuts what is due, pauses or resumes the source. */
+void sel_stream_pump(struct sel_run *run);
+
+/* trouble.c */
+/* Passing trouble of the source: once more after a back-off, ROLLBACK after 10 s. */
+void sel_trouble(struct sel_run *run, const struct lutra_error *err);
+/* Asks for ROLLBACK or RESTART and does nothing more until the new epoch comes. */
+void sel_halt(struct sel_run *run,
+              enum lutra_request_kind kind,
+              bool with_backoff,
+              const char *reason);
+void sel_ask_cb(void *arg);
+/* Passing or not, by its class. */
+void sel_failed(struct sel_run *run, const struct lutra_error *err);
+
+/* status.c */
+void sel_status_update(struct sel_pipeline *p);
+
+#endif

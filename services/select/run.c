@@ -1,0 +1,268 @@
+/* A run: everything that belongs to one epoch, and its way to the stream. */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/wire.h"
+#include "select/pipeline.h"
+
+enum {
+    RETRY_MIN_MS = 100,
+    RETRY_MAX_MS = 2000,
+    TERMIN_MAX_BYTES = 4 << 20,
+    HOUR_MS = 3600000,
+    DAY_MS = 24 * HOUR_MS,
+};
+
+/* ---- termin ---- */
+
+static void take_termin(struct sel_run *run, const uint8_t *payload, size_t len)
+{
+    struct sel_pipeline *p = run->p;
+    struct lutra_error err;
+    Lutra__Termin *termin;
+    lutra_arena_reset(run->arena);
+    termin = lutra_wire_termin(run->arena, payload, len, &err);
+    if (!termin) {
+        LUTRA_WARN("select.termin_refused", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(&err));
+        return;
+    }
+    /* The envelope was looked at already; a payload that says something else is nobody's. */
+    if (strcmp(termin->pipeline, p->id) != 0 || termin->epoch != run->origin.epoch ||
+        strcmp(termin->nonce, run->origin.nonce) != 0) {
+        lutra_counter_add(p->c_foreign, 1);
+        return;
+    }
+    if (!sel_window_termin(run->window, termin->consumed_process_id, termin->applied_process_id)) {
+        LUTRA_WARN("select.termin_refused", LUTRA_F_STR("pipeline", p->id),
+                   LUTRA_F_U64("consumed", termin->consumed_process_id),
+                   LUTRA_F_STR("error", "of processes never published"));
+    }
+}
+
+static void on_message(const struct lutra_bus_message *message, void *arg)
+{
+    struct sel_run *run = arg;
+    struct lutra_envelope envelope;
+    struct lutra_error err;
+    const uint8_t *payload;
+    size_t len;
+    int rc;
+    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
+    lutra_bus_reader_commit(run->termin, message->offset + 1);
+    if (lutra_envelope_parse(message, &envelope, &err)) {
+        LUTRA_WARN("select.termin_refused", LUTRA_F_STR("pipeline", run->p->id), LUTRA_F_ERR(&err));
+        return;
+    }
+    if (envelope.epoch != run->origin.epoch || strcmp(envelope.nonce, run->origin.nonce) != 0) {
+        lutra_counter_add(run->p->c_foreign, 1);
+        return;
+    }
+    rc = lutra_assembler_feed(run->assembler, message, &envelope, &payload, &len, &err);
+    if (rc < 0) {
+        LUTRA_WARN("select.termin_refused", LUTRA_F_STR("pipeline", run->p->id), LUTRA_F_ERR(&err));
+    } else if (rc == 1) {
+        take_termin(run, payload, len);
+    }
+}
+
+static void on_reader_start(int64_t offset, void *arg)
+{
+    struct sel_run *run = arg;
+    (void)offset;
+    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
+    if (run->p->state == SEL_TOPICS) {
+        sel_stream_check(run);
+    }
+}
+
+/* ---- topics ---- */
+
+static void bus_trouble(struct sel_run *run, const struct lutra_error *err)
+{
+    uint64_t delay_ms;
+    if (err->class != LUTRA_RETRY) {
+        sel_failed(run, err);
+        return;
+    }
+    delay_ms = lutra_backoff_next_ms(&run->backoff, run->p->select->env->loop);
+    LUTRA_WARN("select.retry", LUTRA_F_STR("pipeline", run->p->id), LUTRA_F_U64("in_ms", delay_ms),
+               LUTRA_F_ERR(err));
+    sel_set_state(run->p, SEL_TOPICS, err->msg);
+    lutra_timer_start(run->again, delay_ms);
+}
+
+/* Only what load says from now on matters: it is cumulative, and told again every second. */
+static void on_warm(const struct lutra_error *err, void *arg)
+{
+    static const struct lutra_bus_reader_handler handler = {.on_message = on_message,
+                                                            .on_start = on_reader_start};
+    struct sel_run *run = arg;
+    char topic[80];
+    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
+    if (run->p->state != SEL_TOPICS) {
+        return;
+    }
+    if (err) {
+        bus_trouble(run, err);
+        return;
+    }
+    lutra_backoff_reset(&run->backoff);
+    run->termin = lutra_bus_reader_new(run->p->select->env->bus, "lutra-select",
+                                       lutra_topic_name(run->p->id, "termin", topic), 0,
+                                       LUTRA_BUS_START_END, &handler, run);
+}
+
+static void on_topics(const struct lutra_error *err, void *arg)
+{
+    struct sel_run *run = arg;
+    char topic[80];
+    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
+    if (run->p->state != SEL_TOPICS) {
+        return;
+    }
+    if (err) {
+        bus_trouble(run, err);
+        return;
+    }
+    lutra_bus_warm_up(run->p->select->env->bus, lutra_topic_name(run->p->id, "extract", topic),
+                      on_warm, run);
+}
+
+void sel_run_start(struct sel_run *run)
+{
+    char names[4][80];
+    int32_t partitions = (int32_t)run->def->partitions;
+    const struct lutra_bus_topic topics[] = {
+        {lutra_topic_name(run->p->id, "extract", names[0]), partitions, DAY_MS},
+        {lutra_topic_name(run->p->id, "transform", names[1]), partitions, DAY_MS},
+        {lutra_topic_name(run->p->id, "load", names[2]), 1, DAY_MS},
+        {lutra_topic_name(run->p->id, "termin", names[3]), 1, HOUR_MS},
+    };
+    sel_set_state(run->p, SEL_TOPICS, "");
+    lutra_bus_ensure_topics(run->p->select->env->bus, topics, 4, on_topics, run);
+}
+
+/* ---- life ---- */
+
+static void on_again(void *arg)
+{
+    struct sel_run *run = arg;
+    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
+    if (run->p->state == SEL_TOPICS) {
+        sel_run_start(run);
+    } else if (run->p->state == SEL_BACKOFF) {
+        sel_stream_check(run);
+    }
+}
+
+static void on_due(void *arg)
+{
+    struct sel_run *run = arg;
+    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
+    sel_stream_pump(run);
+}
+
+static void on_window_changed(void *arg)
+{
+    struct sel_run *run = arg;
+    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
+    sel_stream_pump(run);
+    if (!sel_should_contend(run->p)) {
+        /* Perhaps the last one that was in flight. Later, since that frees the window. */
+        lutra_task_schedule(run->p->reconcile);
+    }
+}
+
+static void on_window_refused(const struct lutra_error *err, void *arg)
+{
+    struct sel_run *run = arg;
+    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
+    sel_failed(run, err);
+}
+
+/* Our own copy of the definition: the catalog's is replaced when it changes, this epoch's never. */
+static struct lutra_channel *copy_definition(const struct lutra_pipeline *view)
+{
+    struct lutra_buf json = {0};
+    struct lutra_error err = {0};
+    struct lutra_channel *copy;
+    lutra_channel_to_json(view->channel, &json);
+    copy = lutra_channel_parse((const char *)json.data, json.len, "definition", &err);
+    lutra_buf_fini(&json);
+    LUTRA_ASSERT(copy); /* it was parsed before */
+    return copy;
+}
+
+static void copy_origin(struct lutra_origin *to, const struct lutra_origin *from)
+{
+    *to = *from;
+    to->position = lutra_strdup(from->position);
+}
+
+struct sel_run *sel_run_new(struct sel_pipeline *p)
+{
+    struct sel_run *run = LUTRA_NEW(struct sel_run);
+    const struct lutra_env *env = p->select->env;
+    run->magic = SEL_RUN_MAGIC;
+    run->p = p;
+    copy_origin(&run->origin, &p->view->origin);
+    run->channel = copy_definition(p->view);
+    run->def = lutra_channel_pipeline(run->channel, p->id);
+    run->assembler = lutra_assembler_new(TERMIN_MAX_BYTES);
+    run->arena = lutra_arena_new(0);
+    run->again = lutra_timer_new(env->loop, on_again, run);
+    run->due = lutra_timer_new(env->loop, on_due, run);
+    run->ask = lutra_timer_new(env->loop, sel_ask_cb, run);
+    run->backoff = (struct lutra_backoff){.min_ms = RETRY_MIN_MS, .max_ms = RETRY_MAX_MS};
+    struct sel_window_config config = {
+        .bus = env->bus,
+        .loop = env->loop,
+        .pipeline = p->id,
+        .envelope = {.epoch = run->origin.epoch, .config_version = run->origin.config_version},
+        .process_id = run->origin.process_id,
+        .position = run->origin.position,
+        .window = run->def->window,
+        .partitions = run->def->partitions,
+        .balance = run->def->balance,
+        .changed = on_window_changed,
+        .refused = on_window_refused,
+        .arg = run,
+    };
+    memcpy(config.envelope.nonce, run->origin.nonce, sizeof(config.envelope.nonce));
+    run->window = sel_window_new(&config);
+    if (p->max_window != run->def->window) {
+        p->max_window = run->def->window;
+        p->max_in_flight = 0;
+    }
+    return run;
+}
+
+void sel_run_free(struct sel_run *run)
+{
+    const struct lutra_env *env;
+    if (!run) {
+        return;
+    }
+    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
+    env = run->p->select->env;
+    lutra_bus_forget(env->bus, run);
+    if (run->termin) {
+        lutra_bus_reader_free(run->termin);
+    }
+    if (run->source) {
+        lutra_source_close(run->source);
+        lutra_source_free(run->source);
+    }
+    lutra_slicer_free(run->slicer);
+    sel_window_free(run->window);
+    lutra_assembler_free(run->assembler);
+    lutra_arena_free(run->arena);
+    lutra_timer_free(run->again);
+    lutra_timer_free(run->due);
+    lutra_timer_free(run->ask);
+    lutra_origin_fini(&run->origin);
+    lutra_channel_free(run->channel);
+    run->magic = 0;
+    lutra_free(run);
+}

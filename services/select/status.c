@@ -1,0 +1,68 @@
+#include "model/json_text.h"
+#include "select/pipeline.h"
+
+#include "base/mem.h"
+
+static void keep_text(char **kept, char *text)
+{
+    lutra_free(*kept);
+    *kept = text;
+}
+
+void sel_status_update(struct sel_pipeline *p)
+{
+    if (p->run) {
+        sel_window_stats(p->run->window, &p->last);
+        if (p->last.max_in_flight > p->max_in_flight) {
+            p->max_in_flight = p->last.max_in_flight;
+        }
+        lutra_gauge_set(p->g_epoch, (double)p->run->origin.epoch);
+    }
+    lutra_gauge_set(p->g_in_flight, (double)p->last.in_flight);
+    lutra_gauge_set(p->g_bytes, (double)p->last.bytes);
+    lutra_counter_add(p->c_republished, p->republished_before + p->last.republished -
+                                            lutra_counter_get(p->c_republished));
+}
+
+static void set_text(json_t *entry, const char *key, const char *value)
+{
+    (void)json_object_set_new(entry, key, lutra_json_text(value));
+}
+
+static void set_u64(json_t *entry, const char *key, uint64_t value)
+{
+    (void)json_object_set_new(entry, key, lutra_json_u64(value));
+}
+
+void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
+{
+    json_t *entry = json_object();
+    sel_status_update(p);
+    if (p->run && p->run->slicer) {
+        keep_text(&p->read, lutra_slicer_read_position(p->run->slicer));
+    }
+    if (p->run) {
+        keep_text(&p->acknowledged, lutra_strdup(p->last.acknowledged));
+    }
+    set_text(entry, "pipeline", p->id);
+    set_text(entry, "state", sel_state_name(p->state));
+    set_text(entry, "reason", p->reason);
+    set_text(entry, "last_error", p->last_error);
+    (void)json_object_set_new(entry, "owner", json_boolean(sel_owns(p)));
+    (void)json_object_set_new(entry, "paused", json_boolean(!sel_permitted(p)));
+    set_u64(entry, "epoch", p->used_epoch);
+    set_text(entry, "read", p->read);
+    set_text(entry, "acknowledged", p->acknowledged);
+    set_u64(entry, "published", p->last.published);
+    set_u64(entry, "consumed", p->last.consumed);
+    set_u64(entry, "applied", p->last.applied);
+    set_u64(entry, "in_flight", p->last.in_flight);
+    set_u64(entry, "in_flight_bytes", p->last.bytes);
+    set_u64(entry, "window", p->max_window);
+    set_u64(entry, "max_in_flight", p->max_in_flight);
+    set_u64(entry, "rows_read", p->rows_read);
+    set_u64(entry, "events_filtered", p->events_filtered);
+    set_u64(entry, "ddl_passed", p->ddl_passed);
+    set_u64(entry, "republished", p->republished_before + p->last.republished);
+    (void)json_array_append_new(array, entry);
+}
