@@ -7,6 +7,7 @@
 #include <uthash.h>
 
 #include "base/mem.h"
+#include "db/row_text.h"
 
 struct mem_image {
     size_t n;
@@ -474,49 +475,6 @@ struct mem_pipeline *mem_pipeline_make(struct lutra_mem_db *db, const char *name
 
 /* ---- Text ---- */
 
-static void describe_value(struct lutra_buf *out, const struct lutra_value *v)
-{
-    switch (v->tag) {
-    case LUTRA_VALUE_NULL:
-    case LUTRA_VALUE_ABSENT:
-        lutra_buf_printf(out, "%s", v->tag == LUTRA_VALUE_NULL ? "NULL" : "-");
-        break;
-    case LUTRA_VALUE_INT:
-        lutra_buf_printf(out, "%" PRId64, v->i64);
-        break;
-    case LUTRA_VALUE_UINT:
-        lutra_buf_printf(out, "%" PRIu64, v->u64);
-        break;
-    case LUTRA_VALUE_BYTES:
-        lutra_buf_put_u8(out, '\'');
-        for (size_t i = 0; i < v->bytes.len; i++) {
-            uint8_t c = v->bytes.data[i];
-            if (c < 32 || c > 126 || c == '\'' || c == '\\') {
-                lutra_buf_printf(out, "\\x%02x", c);
-            } else {
-                lutra_buf_put_u8(out, c);
-            }
-        }
-        lutra_buf_put_u8(out, '\'');
-        break;
-    }
-}
-
-void mem_describe(struct lutra_buf *out,
-                  const Lutra__Table *table,
-                  const struct lutra_value *values,
-                  size_t max)
-{
-    size_t begin = out->len;
-    for (size_t i = 0; i < table->n_columns; i++) {
-        lutra_buf_printf(out, "%s%s=", i ? ", " : "", table->columns[i]->name);
-        describe_value(out, &values[i]);
-    }
-    if (out->len - begin > max) {
-        out->len = begin + max;
-    }
-}
-
 static int compare_text(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -558,8 +516,9 @@ void lutra_mem_db_dump(struct lutra_mem_db *db,
             for (size_t i = 0; i < table->n_columns; i++) {
                 size_t c = order[i].index;
                 lutra_buf_printf(&line, "%s%s=", i ? " " : "", order[i].name);
-                describe_value(&line,
-                               c < row->committed->n ? &row->committed->values[c] : &null_value);
+                lutra_value_text(&line,
+                                 c < row->committed->n ? &row->committed->values[c] : &null_value,
+                                 SIZE_MAX);
             }
             lines[filled++] = lutra_strdup(lutra_buf_cstr(&line));
         }

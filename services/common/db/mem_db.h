@@ -75,12 +75,6 @@ enum mem_result mem_delete(struct mem_tx *tx,
                            const size_t *map,
                            const struct lutra_value *before,
                            size_t n);
-/* name=value of each column of an image, for messages and dumps; at most max bytes. */
-void mem_describe(struct lutra_buf *out,
-                  const Lutra__Table *table,
-                  const struct lutra_value *values,
-                  size_t max);
-
 void mem_tx_commit(struct lutra_mem_db *db, struct mem_tx *tx);
 void mem_tx_rollback(struct mem_tx *tx);
 /* NULL when prepare has not been called for it. */

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "db/mem_db.h"
+#include "db/row_text.h"
 
 enum { POLL_MS = 10, EPOCH_LOCK_WAIT_MS = 1000, ROW_LOCK_WAIT_MS = 5000 };
 /* The server's error numbers, as the real one gives them. */
@@ -274,13 +275,6 @@ static enum step step_begin(struct mem_target *t, struct call *call, struct lutr
     return STEP_DONE;
 }
 
-static const char *op_name(Lutra__RowGroup__Op op)
-{
-    return op == LUTRA__ROW_GROUP__OP__INSERT   ? "INSERT"
-           : op == LUTRA__ROW_GROUP__OP__UPDATE ? "UPDATE"
-                                                : "DELETE";
-}
-
 static void row_error(const Lutra__ChangeBatch *batch,
                       const Lutra__RowGroup *group,
                       const struct lutra_value *before,
@@ -288,22 +282,11 @@ static void row_error(const Lutra__ChangeBatch *batch,
                       enum mem_result result,
                       struct lutra_error *err)
 {
-    const Lutra__Table *table = batch->tables[group->table];
     struct lutra_buf text = {0};
-    if (before) {
-        lutra_buf_printf(&text, " before (");
-        mem_describe(&text, table, before, 300);
-        lutra_buf_printf(&text, ")");
-    }
-    if (after) {
-        lutra_buf_printf(&text, " after (");
-        mem_describe(&text, table, after, 300);
-        lutra_buf_printf(&text, ")");
-    }
-    lutra_error_set(err, LUTRA_DATA, result == MEM_DUPLICATE ? ER_DUP : ER_NO_ROW,
-                    "%s %s.%s: %s; process %" PRIu64 ",%s", op_name(group->op), table->schema,
-                    table->name, result == MEM_DUPLICATE ? "duplicate key" : "no such row",
-                    batch->head ? batch->head->process_id : 0, lutra_buf_cstr(&text));
+    lutra_row_message(&text, batch, group, before, after,
+                      result == MEM_DUPLICATE ? "duplicate key" : "no such row");
+    lutra_error_set(err, LUTRA_DATA, result == MEM_DUPLICATE ? ER_DUP : ER_NO_ROW, "%s",
+                    lutra_buf_cstr(&text));
     lutra_buf_fini(&text);
 }
 

@@ -1,0 +1,279 @@
+/* Fences, zombies, and COMMITs whose answer never came. */
+#include "base/fault.h"
+#include "target_fixture.h"
+
+TestSuite(target_faults, .init = set_up, .fini = tear_down, .timeout = 120);
+
+static struct batch *insert_of(int64_t id)
+{
+    struct lutra_buf row = {0};
+    struct batch *b = batch_new(last_unit + 1);
+    batch_table(b, schema, "t");
+    batch_column(b, "id", LUTRA_KIND_INT, 1);
+    lutra_values_put_int(&row, id);
+    batch_row(b, 0, INSERT, &row);
+    lutra_buf_fini(&row);
+    return b;
+}
+
+static int64_t connection_of(const char *name)
+{
+    return lutra_sql_int(sql, "SELECT IS_USED_LOCK('lutra.%s.%s')", pipeline, name);
+}
+
+static int64_t state_count(int64_t id, const char *like)
+{
+    return lutra_sql_int(sql,
+                         "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID=%lld AND "
+                         "(STATE LIKE '%s' OR INFO LIKE '%s')",
+                         (long long)id, like, like);
+}
+
+static int64_t rows_of_t(void)
+{
+    return lutra_sql_int(sql, "SELECT COUNT(*) FROM t");
+}
+
+Test(target_faults, fences_rise_above_control_and_slots_and_give_the_ring)
+{
+    struct answer answer = {0};
+    struct lutra_error err = {0};
+    lutra_sql_exec(sql, "CREATE TABLE t (id INT PRIMARY KEY)");
+    cr_expect_eq(sync_epoch(loop, target, 10, fence, &err), 10);
+    cr_expect_eq(sync_epoch(loop, target, 3, 10, &err), 11);
+    fence = 11;
+    expect_unit(insert_of(1));
+    expect_unit(insert_of(2));
+    lutra_target_make_epoch(target, 13, 11, "feedfeedfeedfeed", answer_epoch, &answer);
+    cr_assert(answer_wait(loop, &answer, 30000));
+    cr_expect_eq(answer.fence, 13);
+    cr_assert_eq(answer.ring.n, LUTRA_RING_SLOTS);
+    const struct lutra_slot *slot = &answer.ring.slots[2];
+    cr_expect_eq(slot->slot, 2);
+    cr_expect_eq(slot->fence, 13);
+    cr_expect_eq(slot->epoch, 13);
+    cr_expect_str_eq(slot->nonce, "feedfeedfeedfeed");
+    cr_expect_eq(slot->unit, 2);
+    cr_expect_str_eq(slot->from, "binlog.000001:4;");
+    cr_expect_str_eq(slot->to, "binlog.000001:100;");
+    cr_expect_str_eq(slot->low, "binlog.000001:4;");
+    cr_expect_eq(slot->low_process_id, 1);
+    cr_expect_eq(slot->process_id, 2);
+    cr_expect_str_eq(slot->source_identity, "here");
+    cr_expect_str_eq(answer.ring.slots[3].to, "");
+    answer_fini(&answer);
+    /* The old fence writes nothing; a fence that somebody else made is not overtaken. */
+    cr_expect_eq(run_unit(insert_of(3), &err), LUTRA_FENCED);
+    cr_expect_eq(sync_epoch(loop, target, 0, 11, &err), 0);
+    cr_expect_eq(err.class, LUTRA_FENCED);
+    /* The right fence with a wrong idea of the slot's unit. */
+    fence = 13;
+    units[3] = 7;
+    cr_expect_eq(run_unit(insert_of(3), &err), LUTRA_FENCED);
+    units[3] = 0;
+    expect_unit(insert_of(3));
+    cr_expect_eq(rows_of_t(), 3);
+}
+
+Test(target_faults, after_a_failure_every_call_gets_it_until_the_rollback)
+{
+    struct answer answers[3] = {0};
+    lutra_sql_exec(sql, "CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1)");
+    struct batch *bad = insert_of(1), *good = insert_of(2);
+    struct lutra_unit_end end = {.to = "x:1;", .process_id = 1, .source_identity = ""};
+    unit_begin(target, fence, 1, 0);
+    lutra_target_apply(target, batch_get(bad), answer_done, &answers[0]);
+    lutra_target_apply(target, batch_get(good), answer_done, &answers[1]);
+    lutra_target_commit(target, &end, answer_done, &answers[2]);
+    cr_assert(answer_wait(loop, &answers[2], 30000));
+    for (size_t i = 0; i < 3; i++) {
+        cr_expect(answers[i].done);
+        cr_expect_eq(answers[i].err.class, LUTRA_DATA);
+    }
+    cr_expect_lt(answers[0].order, answers[1].order);
+    cr_expect_eq(sync_rollback(loop, target, NULL), LUTRA_OK);
+    expect_unit(good);
+    batch_free(bad);
+    cr_expect_eq(rows_of_t(), 2);
+}
+
+Test(target_faults, a_zombie_in_an_open_transaction_is_killed_and_fenced)
+{
+    struct lutra_target *second = another_target();
+    struct lutra_error err = {0};
+    lutra_sql_exec(sql, "CREATE TABLE t (id INT PRIMARY KEY)");
+    struct batch *b = insert_of(1);
+    unit_begin(target, fence, 1, 0);
+    cr_assert_eq(sync_apply(loop, target, batch_get(b), &err), LUTRA_OK);
+    /* It holds its slot's lock and stands still, as a stopped process does. */
+    uint64_t began_ms = lutra_test_now_ms();
+    cr_assert_eq(sync_prepare(loop, second, &err), LUTRA_OK, "%s", err.msg);
+    uint64_t new_fence = sync_epoch(loop, second, 0, 0, &err);
+    cr_expect_eq(new_fence, fence + 1, "%s", err.msg);
+    cr_expect_lt(lutra_test_now_ms() - began_ms, lutra_test_scaled_ms(10000));
+    struct lutra_target_stats stats;
+    lutra_target_stats_get(second, &stats);
+    cr_expect_geq(stats.kills, 1);
+    /* It goes on where it stood. */
+    cr_expect_eq(sync_commit(loop, target, "x:1;", 1, &err), LUTRA_RETRY, "%s", err.msg);
+    cr_expect_eq(sync_rollback(loop, target, &err), LUTRA_OK);
+    cr_expect_eq(sync_unit(loop, target, fence, 1, 0, batch_get(b), &err), LUTRA_FENCED);
+    cr_expect_eq(rows_of_t(), 0);
+    fence = new_fence;
+    lutra_target_free(target);
+    target = second;
+    expect_unit(b);
+    cr_expect_eq(rows_of_t(), 1);
+}
+
+Test(target_faults, a_commit_that_was_executed_without_an_answer_is_found)
+{
+    lutra_sql_exec(sql, "CREATE TABLE t (id INT PRIMARY KEY)");
+    expect_unit(insert_of(1));
+    lutra_fault_arm("load.commit_sent=error");
+    expect_unit(insert_of(2));
+    lutra_fault_arm(NULL);
+    expect_unit(insert_of(3));
+    cr_expect_eq(rows_of_t(), 3);
+    struct lutra_target_stats stats;
+    lutra_target_stats_get(target, &stats);
+    cr_expect_eq(stats.reconnects, 2);
+}
+
+/* A COMMIT that waits behind a global read lock, and its connection cut from this side or that. */
+static void commit_under_read_lock(bool kill)
+{
+    struct answer answer = {0};
+    struct lutra_error err = {0};
+    struct lutra_unit_end end = {.to = "x:9;", .process_id = 2, .source_identity = ""};
+    struct lutra_sql *locker = lutra_sql_open(lutra_test_stack()->target.socket);
+    lutra_sql_exec(sql, "CREATE TABLE t (id INT PRIMARY KEY)");
+    expect_unit(insert_of(1));
+    struct batch *b = insert_of(2);
+    unit_begin(target, fence, 2, 0);
+    cr_assert_eq(sync_apply(loop, target, batch_get(b), &err), LUTRA_OK);
+    int64_t id = connection_of("0");
+    cr_assert_gt(id, 0);
+    /* The slot's last UPDATE must pass, the COMMIT must not: the lock is asked for while the unit
+     * is open, and given up to COMMITs only. */
+    lutra_sql_exec(locker, "BACKUP STAGE START; BACKUP STAGE FLUSH; BACKUP STAGE BLOCK_DDL; "
+                           "BACKUP STAGE BLOCK_COMMIT");
+    if (!kill) {
+        lutra_fault_arm("load.commit_sent=error");
+    }
+    lutra_target_commit(target, &end, answer_done, &answer);
+    if (kill) {
+        LUTRA_WAIT_FOR(state_count(id, "%commit%") > 0, 20000);
+        lutra_sql_exec(sql, "KILL CONNECTION %lld", (long long)id);
+    }
+    /* Nobody may guess while the COMMIT hangs. */
+    LUTRA_WAIT_FOR(lutra_sql_int(sql,
+                                 "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE "
+                                 "ID=%lld",
+                                 (long long)id) == 0,
+                   20000);
+    cr_expect_not(answer.done);
+    lutra_sql_exec(locker, "BACKUP STAGE END");
+    cr_assert(answer_wait(loop, &answer, 60000));
+    lutra_fault_arm(NULL);
+    bool there = rows_of_t() == 2;
+    cr_expect_eq(answer.err.class, there ? LUTRA_OK : LUTRA_RETRY, "%s", answer.err.msg);
+    cr_expect_not(there); /* it was killed before it could commit */
+    (void)sync_rollback(loop, target, NULL);
+    cr_expect_eq(sync_unit(loop, target, fence, 2, 0, batch_get(b), &err), LUTRA_OK, "%s", err.msg);
+    cr_expect_eq(rows_of_t(), 2);
+    batch_free(b);
+    lutra_sql_close(locker);
+}
+
+Test(target_faults, a_commit_that_was_killed_is_known_not_to_be_there)
+{
+    commit_under_read_lock(true);
+}
+
+Test(target_faults, a_commit_that_still_hangs_is_ended_before_the_slot_is_read)
+{
+    commit_under_read_lock(false);
+}
+
+Test(target_faults, fault_points_fail_the_unit_and_it_can_be_repeated)
+{
+    struct lutra_error err = {0};
+    static const char *const points[] = {"load.after_begin=error", "load.mid_rows=error",
+                                         "load.before_commit=error"};
+    lutra_sql_exec(sql, "CREATE TABLE t (id INT PRIMARY KEY)");
+    for (size_t i = 0; i < 3; i++) {
+        lutra_fault_arm(points[i]);
+        cr_expect_eq(run_unit(insert_of(1), &err), LUTRA_RETRY, "%s", points[i]);
+    }
+    lutra_fault_arm(NULL);
+    cr_expect_eq(rows_of_t(), 0);
+    expect_unit(insert_of(1));
+}
+
+Test(target_faults, lock_waits_end_with_retry_and_close_interrupts_them)
+{
+    struct answer answer = {0};
+    struct lutra_error err = {0};
+    lutra_sql_exec(sql, "CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (0)");
+    expect_unit(insert_of(1));
+    lutra_sql_exec(sql, "BEGIN; INSERT INTO t VALUES (2)");
+    cr_expect_eq(run_unit(insert_of(2), &err), LUTRA_RETRY);
+    cr_expect_eq(err.code, 1205);
+
+    struct batch *b = insert_of(2);
+    unit_begin(target, fence, 2, 0);
+    lutra_target_apply(target, batch_get(b), answer_done, &answer);
+    int64_t id = connection_of("0");
+    LUTRA_WAIT_FOR(state_count(id, "INSERT%") > 0, 10000);
+    uint64_t began_ms = lutra_test_now_ms();
+    lutra_target_close(target);
+    lutra_loop_run_for(loop, 100);
+    cr_expect_not(answer.done);
+    lutra_target_free(target);
+    cr_expect_lt(lutra_test_now_ms() - began_ms, lutra_test_scaled_ms(2000));
+    lutra_sql_exec(sql, "ROLLBACK");
+    target = another_target();
+    cr_expect_eq(sync_prepare(loop, target, &err), LUTRA_OK);
+    fence = sync_epoch(loop, target, 0, 0, &err);
+    cr_expect_eq(sync_unit(loop, target, fence, 2, 0, batch_get(b), &err), LUTRA_OK, "%s", err.msg);
+    batch_free(b);
+}
+
+Test(target_faults, a_closed_target_can_be_used_again)
+{
+    struct lutra_error err = {0};
+    lutra_sql_exec(sql, "CREATE TABLE t (id INT PRIMARY KEY)");
+    expect_unit(insert_of(1));
+    lutra_target_close(target);
+    LUTRA_WAIT_FOR(connection_of("0") <= 0, 10000);
+    cr_expect_eq(sync_prepare(loop, target, &err), LUTRA_OK);
+    expect_unit(insert_of(2));
+    cr_expect_eq(connection_of("0") > 0, true);
+}
+
+Test(target_faults, a_server_that_goes_and_comes_back_is_retried)
+{
+    struct lutra_error err = {0};
+    struct lutra_test_mariadb server = lutra_test_mariadb_start("own", NULL);
+    struct lutra_target *own = target_as(server.socket, "root", false);
+    struct lutra_sql *there = lutra_sql_open(server.socket);
+    lutra_sql_exec(there, "CREATE DATABASE `%s`; CREATE TABLE `%s`.t (id INT PRIMARY KEY)", schema,
+                   schema);
+    lutra_sql_close(there);
+    cr_assert_eq(sync_prepare(loop, own, &err), LUTRA_OK, "%s", err.msg);
+    uint64_t mine = sync_epoch(loop, own, 0, 0, &err);
+    struct batch *b = insert_of(1), *c = insert_of(2);
+    cr_expect_eq(sync_unit(loop, own, mine, 1, 0, batch_get(b), &err), LUTRA_OK, "%s", err.msg);
+    unit_begin(own, mine, 2, 0);
+    cr_expect_eq(sync_apply(loop, own, batch_get(c), &err), LUTRA_OK);
+    lutra_test_mariadb_stop(&server);
+    cr_expect_eq(sync_commit(loop, own, "x:2;", 2, &err), LUTRA_RETRY, "%s", err.msg);
+    cr_expect_eq(sync_rollback(loop, own, &err), LUTRA_RETRY);
+    lutra_test_mariadb_restart(&server);
+    cr_expect_eq(sync_rollback(loop, own, &err), LUTRA_OK, "%s", err.msg);
+    cr_expect_eq(sync_unit(loop, own, mine, 2, 0, batch_get(c), &err), LUTRA_OK, "%s", err.msg);
+    lutra_target_free(own);
+    batch_free(b);
+    batch_free(c);
+}
