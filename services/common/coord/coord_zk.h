@@ -6,7 +6,9 @@
 
 #include "coord/coord.h"
 
-/* connect: "host:port[,host:port...][/chroot]" (the chroot is created). */
+/* connect: "host:port[,host:port...][/chroot]" (the chroot is created). Give hosts by address where
+ * you can: the client resolves names by a blocking call, at start and after a lost connection. NULL
+ * and CONFIG for a malformed string only; whether anybody answers shows later. */
 struct lutra_coord *lutra_coord_zk_new(struct lutra_loop *loop,
                                        const char *connect,
                                        uint64_t session_timeout_ms,

@@ -20,8 +20,9 @@ enum lutra_owner_state {
     LUTRA_OWNER_SUSPENDED, /* was ours when the connection went; the session may still live */
 };
 /* Contends for an ephemeral node {instance, session}. `session` is new for every node created. When
- * the node vanishes the former owner may retake it at once, standbys wait protection_ms. fn on
- * every change of state. */
+ * the node vanishes the former owner may retake it at once, standbys wait protection_ms; a node of
+ * this instance but of another session is that of a former run: waited out, then retaken at once.
+ * fn on every change of state, in later turns; it may free the owner. */
 struct lutra_owner;
 struct lutra_owner *lutra_owner_new(struct lutra_coord *coord,
                                     const char *path,

@@ -447,6 +447,50 @@ Test(owner, ends_with_one_owner_after_any_sequence_of_faults)
     }
 }
 
+static enum lutra_owner_state free_in;
+
+static void free_on_state(enum lutra_owner_state state, void *arg)
+{
+    struct process *process = arg;
+
+    if (state == free_in) {
+        lutra_owner_free(process->owner);
+        process->owner = NULL;
+    }
+}
+
+static bool is_freed(void *arg)
+{
+    return ((struct process *)arg)->owner == NULL;
+}
+
+Test(owner, may_be_freed_in_any_of_its_callbacks)
+{
+    static const enum lutra_owner_state states[] = {LUTRA_OWNER_OWNED, LUTRA_OWNER_SUSPENDED,
+                                                    LUTRA_OWNER_STANDBY};
+
+    for (size_t i = 0; i < 3; i++) {
+        free_in = states[i];
+        one.owner = lutra_owner_new(one.coord, path, "a", PROTECTION_MS, free_on_state, &one);
+        if (free_in != LUTRA_OWNER_OWNED) {
+            await(owns, &one);
+            lutra_coord_mem_partition(one.coord, true);
+            lutra_loop_run_for(loop, free_in == LUTRA_OWNER_STANDBY ? SESSION_MS * 2 : 100);
+            lutra_coord_mem_partition(one.coord, false);
+        }
+        cr_assert(lutra_loop_run_until(loop, is_freed, &one, LONG_MS));
+        lutra_loop_run_for(loop, 1000);
+        cr_assert(node_absent(NULL));
+    }
+    free_in = LUTRA_OWNER_STANDBY;
+    one.owner = lutra_owner_new(one.coord, path, "a", PROTECTION_MS, free_on_state, &one);
+    await(owns, &one);
+    lutra_owner_stand_down(one.owner, 0);
+    cr_assert(lutra_loop_run_until(loop, is_freed, &one, LONG_MS));
+    lutra_loop_run_for(loop, 1000);
+    cr_assert(node_absent(NULL));
+}
+
 /* --- registration --- */
 
 static char reg_path[] = "/lutra/nodes/load/a";

@@ -75,8 +75,8 @@ static void start_again(const char *name, uint16_t port)
 
 Test(coord_zk, works_below_a_chroot_that_it_makes)
 {
-    char *address =
-        lutra_test_format("%s/%s/deep", lutra_test_stack()->zookeeper, lutra_test_unique("coord"));
+    char *name = lutra_test_unique("coord");
+    char *address = lutra_test_format("%s/%s/deep", lutra_test_stack()->zookeeper, name);
     struct lutra_coord *coord = connect_to(address);
 
     await(coord, LUTRA_COORD_CONNECTED);
@@ -102,6 +102,7 @@ Test(coord_zk, works_below_a_chroot_that_it_makes)
                  LUTRA_COORD_OK);
     lutra_coord_free(coord);
     free(address);
+    free(name);
 }
 
 Test(coord_zk, answers_as_the_port_says)
