@@ -38,6 +38,7 @@ void lutra_manager_free(struct lutra_manager *manager)
     mgr_ops_free(manager);
     mgr_nodes_free(manager->nodes); /* answers the reads that wait for states */
     mgr_reads_free(manager);
+    lutra_catalog_each(manager->catalog, mgr_pipeline_removed, manager);
     lutra_catalog_free(manager->catalog);
     mgr_election_free(manager->election);
     mgr_events_free(manager->events);

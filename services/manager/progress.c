@@ -64,6 +64,7 @@ static bool has_moved(struct mgr_pipeline *mine, const json_t *select, const jso
 static void fill_records(const struct lutra_pipeline *pipeline, struct mgr_view *view)
 {
     view->known = pipeline->known && !pipeline->from_cache;
+    view->wiped = pipeline->unknown_to_zookeeper;
     view->has_desired = pipeline->has_desired;
     view->desired = pipeline->desired.state;
     view->has_control = pipeline->has_control;

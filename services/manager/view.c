@@ -159,6 +159,10 @@ void mgr_view_judge(const struct mgr_view *view, struct mgr_verdict *verdict)
                       view->has_control && view->control_start;
     if (!view->connected) {
         set(verdict, MGR_UNKNOWN, "this manager is not connected to ZooKeeper");
+    } else if (view->wiped) {
+        set(verdict, MGR_UNKNOWN,
+            "ZooKeeper does not know this channel any more: was it wiped? "
+            "Apply the definition again");
     } else if (!view->known) {
         set(verdict, MGR_UNKNOWN, "ZooKeeper's records have not been read yet");
     } else if (!view->has_desired || !view->has_control) {

@@ -24,6 +24,7 @@ struct mgr_view {
     /* From ZooKeeper. */
     bool connected; /* this manager's session */
     bool known;     /* all records have been read once */
+    bool wiped;     /* the channel is known from before, and ZooKeeper does not know it any more */
     bool has_desired;
     enum lutra_desired desired;
     bool has_control, control_start;
