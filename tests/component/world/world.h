@@ -3,7 +3,7 @@
 #ifndef LUTRA_TEST_WORLD_H
 #define LUTRA_TEST_WORLD_H
 
-#include "binlog_build.h"
+#include "binlog_build/build.h"
 #include "bus/bus_mem.h"
 #include "bus/pipe.h"
 #include "coord/coord_mem.h"
