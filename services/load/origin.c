@@ -102,9 +102,8 @@ static void control_read(const struct lutra_coord_result *result, void *arg)
     lutra_buf_fini(&json);
 }
 
-static void origin_is_there(struct ldr_pipeline *p, const char *select_session)
+static void origin_is_there(struct ldr_pipeline *p)
 {
-    (void)snprintf(p->select_session, sizeof p->select_session, "%s", select_session);
     p->origin_published = true;
     p->origin_published_ms = lutra_loop_now_ms(p->load->env->loop);
     LUTRA_INFO("load.origin_published", LUTRA_F_STR("pipeline", p->id),
@@ -116,7 +115,7 @@ static void origin_written(const struct lutra_coord_result *result, void *arg)
 {
     struct ldr_pipeline *p = ((struct ldr_origin_op *)arg)->p;
     if (result->rc == LUTRA_COORD_OK) {
-        origin_is_there(p, p->select_session);
+        origin_is_there(p);
     } else {
         step_again(p); /* lost the race, or unknown: read what is there now */
     }
@@ -173,7 +172,9 @@ static void origin_read(const struct lutra_coord_result *result, void *arg)
         return;
     }
     if (origin.epoch == p->epoch && strcmp(origin.nonce, p->nonce) == 0) {
-        origin_is_there(p, origin.select_session); /* an earlier attempt whose answer was lost */
+        /* An earlier attempt whose answer was lost: the session named then is the one. */
+        (void)snprintf(p->select_session, sizeof p->select_session, "%s", origin.select_session);
+        origin_is_there(p);
     } else if (origin.epoch >= p->epoch) {
         p->origin_op.busy = false;
         /* The mirror may not have it yet: what was read counts. */
