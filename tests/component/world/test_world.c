@@ -311,7 +311,7 @@ Test(world, chaos_from_many_seeds, .timeout = 280)
         return;
     }
     const char *many = getenv("LUTRA_TEST_SEEDS");
-    uint64_t n = many != NULL ? strtoull(many, NULL, 10) : 60;
+    uint64_t n = many != NULL ? strtoull(many, NULL, 10) : 150;
     for (uint64_t seed = 1; seed <= n; seed++) {
         (void)fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
         chaos(seed);
