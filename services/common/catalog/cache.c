@@ -165,7 +165,8 @@ void lutra_cache_write(struct lutra_cache *cache,
 {
     struct cache_job *job = new_job(cache, channel->name);
 
-    lutra_buf_printf(&job->text, "%s%" PRId64 " %" PRId64 "\n", HEAD, stamp->czxid, stamp->pzxid);
+    lutra_buf_printf(&job->text, "%s%" PRId64 " %" PRId64 " %" PRId64 "\n", HEAD, stamp->czxid,
+                     stamp->ctime_ms, stamp->pzxid);
     lutra_channel_to_json(channel, &job->text);
     lutra_buf_append(&job->text, "\n", 1);
     lutra_worker_submit(cache->worker, &job->job);
@@ -219,8 +220,8 @@ read_channel(const char *path, struct lutra_cache_stamp *stamp, struct lutra_err
         const char *begin = lutra_buf_cstr(&text), *end = strchr(begin, '\n');
 
         if (!end || strncmp(begin, HEAD, strlen(HEAD)) != 0 ||
-            sscanf(begin + strlen(HEAD), "%" SCNd64 " %" SCNd64, &stamp->czxid, &stamp->pzxid) !=
-                2) {
+            sscanf(begin + strlen(HEAD), "%" SCNd64 " %" SCNd64 " %" SCNd64, &stamp->czxid,
+                   &stamp->ctime_ms, &stamp->pzxid) != 3) {
             (void)lutra_error_set(err, LUTRA_DATA, 0, "%s: not a channel's cache", path);
         } else {
             end++;

@@ -8,10 +8,11 @@
 #include "loop/loop.h"
 #include "model/channel.h"
 
-/* /lutra/channels when the channel was listed there. Deleting a channel afterwards leaves czxid and
- * raises pzxid; a wiped ZooKeeper has another czxid, a restored older snapshot a lower pzxid. */
+/* /lutra/channels when the channel was listed there. Deleting a channel afterwards raises pzxid and
+ * leaves the rest; in a wiped ZooKeeper the node was made anew (transactions count from the start
+ * again there, so czxid alone may be the same); a restored older snapshot has a lower pzxid. */
 struct lutra_cache_stamp {
-    int64_t czxid, pzxid;
+    int64_t czxid, ctime_ms, pzxid;
 };
 
 struct lutra_cache;

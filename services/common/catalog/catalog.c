@@ -59,11 +59,22 @@ static void channel_free(struct cat_channel *channel)
     lutra_free(channel);
 }
 
+static struct lutra_cache_stamp stamp_of(const struct lutra_coord_stat *stat)
+{
+    return (struct lutra_cache_stamp){
+        .czxid = stat->czxid, .ctime_ms = stat->ctime_ms, .pzxid = stat->pzxid};
+}
+
+static bool same_tree(const struct lutra_cache_stamp *a, const struct lutra_cache_stamp *b)
+{
+    return a->czxid == b->czxid && a->ctime_ms == b->ctime_ms;
+}
+
 /* Its file is brought up to date when the tree it was seen in is known, too. */
 static void channel_save(struct cat_channel *channel, bool changed)
 {
     if (!channel->catalog->cache || !channel->listed || !channel->def || channel->from_cache ||
-        (!changed && channel->in_cache && channel->cached.czxid == channel->seen.czxid)) {
+        (!changed && channel->in_cache && same_tree(&channel->cached, &channel->seen))) {
         return;
     }
     channel->in_cache = true;
@@ -77,7 +88,7 @@ static void note_seen(struct cat_channel *channel)
     const struct lutra_coord_stat *stat = lutra_zchildren_stat(channel->catalog->list);
 
     if (channel->listed && lutra_znode_exists(channel->config)) {
-        channel->seen = (struct lutra_cache_stamp){stat->czxid, stat->pzxid};
+        channel->seen = stamp_of(stat);
     }
 }
 
@@ -250,21 +261,23 @@ static void on_gone_watch(const char *path, void *arg)
 
 static bool was_deleted(const struct cat_channel *channel, const struct lutra_coord_result *result)
 {
+    struct lutra_cache_stamp now = stamp_of(&result->stat);
+
     if (result->rc != LUTRA_COORD_OK) {
         return false;
     }
     if (channel->seen.czxid == 0) { /* never seen in a list: only a file of ours would be lost */
         return !channel->from_cache;
     }
-    if (result->stat.czxid != channel->seen.czxid) {
-        return false; /* another tree */
+    if (!same_tree(&now, &channel->seen)) {
+        return false;
     }
     for (size_t i = 0; i < result->n_children; i++) {
         if (strcmp(result->children[i], channel->name) == 0) {
             return true; /* the channel's node stands, only the definition was deleted */
         }
     }
-    return result->stat.pzxid > channel->seen.pzxid;
+    return now.pzxid > channel->seen.pzxid;
 }
 
 static void forget_channel(struct cat_channel *channel)

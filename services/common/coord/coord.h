@@ -35,6 +35,7 @@ struct lutra_coord_stat {
     int32_t version;
     int64_t czxid, mzxid;
     int64_t pzxid;           /* of the last change of its children */
+    int64_t ctime_ms;        /* wall clock of the server when it was made */
     int64_t ephemeral_owner; /* session id, 0: not ephemeral */
 };
 

@@ -220,6 +220,7 @@ static struct mem_node *tree_create(
     tree->zxid++;
     node->stat.czxid = node->stat.mzxid = node->stat.pzxid = tree->zxid;
     node->stat.ephemeral_owner = owner;
+    node->stat.ctime_ms = lutra_loop_wall_us(tree->loop) / 1000;
     touch_parent(tree, path);
     fire(tree, path, LUTRA_COORD_ON_DATA | LUTRA_COORD_ON_CHILDREN);
     return node;

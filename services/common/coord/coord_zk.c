@@ -88,6 +88,7 @@ static struct lutra_coord_stat stat_of(const struct Stat *stat)
         out.czxid = stat->czxid;
         out.mzxid = stat->mzxid;
         out.pzxid = stat->pzxid;
+        out.ctime_ms = stat->ctime;
         out.ephemeral_owner = stat->ephemeralOwner;
     }
     return out;

@@ -441,8 +441,13 @@ Test(catalog, a_wiped_tree_deletes_nothing_and_permits_nothing)
     cr_assert(find("p")->unknown_to_zookeeper, "after a restart, too");
     cr_assert(cached("c"));
 
-    /* Another channel in the new tree changes nothing. */
+    /* Another channel in the new tree changes nothing, though its transactions pass those of the
+     * former tree. */
     put_channel("d", 1, "q");
+    for (int i = 0; i < 50; i++) {
+        lutra_mem_tree_poke(tree, "/count", "");
+    }
+    put_channel("e", 1, "r");
     settle();
     cr_assert_eq(removed, 0);
     cr_assert(cached("c"));
@@ -520,7 +525,7 @@ Test(catalog, files_that_cannot_be_read_are_ignored)
 {
     char path[128];
     static const char *const contents[] = {
-        "", "x", "lutra-channel-cache 1 5 6\n{\"channel\":", "lutra-channel-cache 2 5 6\n{}"};
+        "", "x", "lutra-channel-cache 1 5 6 7\n{\"channel\":", "lutra-channel-cache 2 5 6\n{}"};
 
     begin(cache_dir, ALL);
     put_channel("c", 1, "p");
