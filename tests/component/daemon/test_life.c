@@ -1,0 +1,320 @@
+/* A whole service process from its options to its end, on ports in memory. A second thread is the
+ * outside world: it asks over HTTP and sends signals. */
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bus/bus_mem.h"
+#include "coord/coord_mem.h"
+#include "daemon/daemon_private.h"
+#include "support/http.h"
+#include "support/test.h"
+
+static struct lutra_mem_tree *tree;
+static struct lutra_mem_broker *broker;
+static char config_path[512];
+static _Atomic unsigned port;
+static _Atomic bool drained_asked, stopped;
+static bool finish_drain = true;
+static struct lutra_daemon *the_daemon;
+
+/* ---- ports ---- */
+
+static struct lutra_coord *coord_new(struct lutra_loop *loop,
+                                     const struct lutra_daemon_config *config,
+                                     struct lutra_error *err)
+{
+    (void)err;
+    tree = lutra_mem_tree_new(loop);
+    broker = lutra_mem_broker_new(loop);
+    return lutra_coord_mem_new(tree, config->zookeeper_session_timeout_ms);
+}
+
+static struct lutra_bus *bus_new(struct lutra_loop *loop,
+                                 const struct lutra_daemon_config *config,
+                                 const char *client_id,
+                                 struct lutra_metrics *metrics,
+                                 struct lutra_error *err)
+{
+    (void)loop;
+    (void)config;
+    (void)metrics;
+    (void)err;
+    cr_assert_str_eq(client_id, "lutra-sample-one");
+    return lutra_bus_mem_new(broker, client_id);
+}
+
+static const struct lutra_daemon_ports ports = {.coord_new = coord_new, .bus_new = bus_new};
+
+/* ---- the service ---- */
+
+static void hello(struct lutra_http_request *request, void *arg)
+{
+    (void)arg;
+    lutra_http_reply_text(request, 200, "text/plain", "hello");
+}
+
+static int start(struct lutra_daemon *daemon,
+                 const struct lutra_env *env,
+                 const void *config,
+                 void **state,
+                 struct lutra_error *err)
+{
+    const char *address = lutra_daemon_http_address(daemon);
+
+    (void)config;
+    (void)err;
+    cr_assert_str_eq(env->instance, "one");
+    lutra_daemon_route(daemon, "/hello", hello, NULL);
+    the_daemon = daemon;
+    *state = &the_daemon;
+    atomic_store(&port, (unsigned)atoi(strrchr(address, ':') + 1));
+    return 0;
+}
+
+static void drain(void *state)
+{
+    (void)state;
+    atomic_store(&drained_asked, true);
+    if (finish_drain) {
+        lutra_daemon_drained(the_daemon);
+    }
+}
+
+static void stop(void *state)
+{
+    cr_assert_eq(state, &the_daemon);
+    atomic_store(&stopped, true);
+}
+
+static bool ready(void *state, char *reason, size_t reason_len)
+{
+    (void)state;
+    if (lutra_mem_tree_peek(tree, "/not-ready") != NULL) {
+        snprintf(reason, reason_len, "the test says no");
+        return false;
+    }
+    return true;
+}
+
+static const struct lutra_config_key keys[] = {LUTRA_DAEMON_CONFIG_KEYS, {0}};
+static const struct lutra_service service = {
+    .name = "sample",
+    .description = "a sample",
+    .keys = keys,
+    .config_size = sizeof(struct lutra_daemon_config),
+    .start = start,
+    .drain = drain,
+    .stop = stop,
+    .ready = ready,
+};
+
+static void write_config(const char *more)
+{
+    char text[1024];
+
+    snprintf(text, sizeof(text),
+             "instance: one\nzookeeper: {connect: \"z:1\"}\nkafka: {brokers: \"k:1\"}\n%s", more);
+    snprintf(config_path, sizeof(config_path), "%s/sample.yaml", lutra_test_dir());
+    lutra_test_write_file(config_path, text);
+}
+
+static int run(const char *more, const char *option, void *(*outside)(void *arg))
+{
+    char *argv[] = {"lutra-sample", "--config", config_path, (char *)(uintptr_t)option, NULL};
+    pthread_t thread;
+    int status;
+
+    if (more != NULL) {
+        write_config(more);
+    }
+    if (outside != NULL) {
+        cr_assert_eq(pthread_create(&thread, NULL, outside, NULL), 0);
+    }
+    status = lutra_daemon_run(&service, &ports, option != NULL ? 4 : 3, argv);
+    if (outside != NULL) {
+        pthread_join(thread, NULL);
+    }
+    return status;
+}
+
+/* ---- the outside world ---- */
+
+static uint16_t await_up(void)
+{
+    LUTRA_WAIT_FOR(atomic_load(&port) != 0, 10000);
+    LUTRA_WAIT_FOR(lutra_http_status((uint16_t)atomic_load(&port), "/readyz") == 200, 10000);
+    return (uint16_t)atomic_load(&port);
+}
+
+static json_t *seen_state;
+static char seen_metrics[65536], seen_hello[64];
+static int seen_health, seen_missing, seen_post;
+
+static void *look_around(void *arg)
+{
+    uint16_t at = await_up();
+    char *text;
+    struct lutra_http_answer answer;
+
+    (void)arg;
+    seen_health = lutra_http_status(at, "/healthz");
+    seen_missing = lutra_http_status(at, "/nothing");
+    answer = lutra_http_call("POST", at, "/state", "{}");
+    seen_post = answer.status;
+    lutra_http_answer_fini(&answer);
+    text = lutra_http_get(at, "/state");
+    seen_state = text != NULL ? json_loads(text, 0, NULL) : NULL;
+    free(text);
+    text = lutra_http_get(at, "/metrics");
+    snprintf(seen_metrics, sizeof(seen_metrics), "%s", text != NULL ? text : "");
+    free(text);
+    text = lutra_http_get(at, "/hello");
+    snprintf(seen_hello, sizeof(seen_hello), "%s", text != NULL ? text : "");
+    free(text);
+    kill(getpid(), SIGTERM);
+    return NULL;
+}
+
+Test(daemon_life, it_answers_and_a_TERM_ends_it_cleanly)
+{
+    cr_assert_eq(run("", NULL, look_around), 0);
+    cr_assert_eq(seen_health, 200);
+    cr_assert_eq(seen_missing, 404);
+    cr_assert_eq(seen_post, 405);
+    cr_assert_str_eq(seen_hello, "hello");
+    cr_assert_not_null(seen_state);
+    cr_assert_str_eq(json_string_value(json_object_get(seen_state, "service")), "sample");
+    cr_assert_str_eq(json_string_value(json_object_get(seen_state, "instance")), "one");
+    cr_assert_str_eq(json_string_value(json_object_get(seen_state, "coord")), "CONNECTED");
+    cr_assert(json_is_array(json_object_get(seen_state, "pipelines")));
+    cr_assert(strstr(seen_metrics, "lutra_build_info{"), "%s", seen_metrics);
+    cr_assert(strstr(seen_metrics, "lutra_process_resident_memory_bytes "));
+    cr_assert(strstr(seen_metrics, "lutra_ready 1"));
+    cr_assert(atomic_load(&drained_asked));
+    cr_assert(atomic_load(&stopped));
+    json_decref(seen_state);
+}
+
+static void *reload_twice(void *arg)
+{
+    await_up();
+    (void)arg;
+    write_config("log: {level: debug}\nsite: elsewhere\n");
+    kill(getpid(), SIGHUP);
+    LUTRA_WAIT_FOR(strcmp(the_daemon->config->log_level, "debug") == 0, 10000);
+    write_config("log: {level: nonsense}\n");
+    kill(getpid(), SIGHUP);
+    seen_health = lutra_http_status((uint16_t)atomic_load(&port), "/healthz");
+    kill(getpid(), SIGTERM);
+    return NULL;
+}
+
+Test(daemon_life, HUP_takes_the_log_level_and_keeps_the_rest)
+{
+    cr_assert_eq(run("", NULL, reload_twice), 0);
+    cr_assert_eq(seen_health, 200);
+}
+
+static void *term_and_look(void *arg)
+{
+    uint16_t at = await_up();
+    char *text;
+
+    (void)arg;
+    kill(getpid(), SIGTERM);
+    LUTRA_WAIT_FOR(atomic_load(&drained_asked), 10000);
+    seen_missing = lutra_http_status(at, "/readyz");
+    text = lutra_http_get(at, "/healthz");
+    seen_health = text != NULL ? 200 : 0;
+    free(text);
+    return NULL;
+}
+
+Test(daemon_life, draining_is_not_ready_and_has_a_bound)
+{
+    uint64_t begin_ms = lutra_test_now_ms();
+
+    finish_drain = false;
+    cr_assert_eq(run("drain_timeout: 1s\n", NULL, term_and_look), 0);
+    cr_assert_geq(lutra_test_now_ms() - begin_ms, 1000);
+    cr_assert_eq(seen_missing, 503);
+    cr_assert_eq(seen_health, 200);
+    cr_assert(atomic_load(&stopped));
+}
+
+static void *term_twice(void *arg)
+{
+    await_up();
+    (void)arg;
+    kill(getpid(), SIGTERM);
+    LUTRA_WAIT_FOR(atomic_load(&drained_asked), 10000);
+    kill(getpid(), SIGINT);
+    return NULL;
+}
+
+Test(daemon_life, a_second_signal_ends_it_at_once, .exit_code = 1)
+{
+    finish_drain = false;
+    run("drain_timeout: 10m\n", NULL, term_twice);
+    _exit(0);
+}
+
+Test(daemon_life, what_is_refused_says_78)
+{
+    cr_assert_eq(run("sight: x\n", NULL, NULL), 78);
+    cr_assert_eq(run("site: \"No\"\n", "--check-config", NULL), 78);
+    cr_assert_eq(run("", "--check-config", NULL), 0);
+    cr_assert_eq(run("", "--print-config", NULL), 0);
+    cr_assert_eq(run("", "--print-keys", NULL), 0);
+    cr_assert_eq(run("", "--bogus", NULL), 2);
+    unlink(config_path);
+    cr_assert_eq(run(NULL, NULL, NULL), 78);
+}
+
+static struct lutra_timer *fail_timer;
+
+static void fail_cb(void *arg)
+{
+    struct lutra_error err = {.class = LUTRA_FATAL, .msg = "cannot go on"};
+
+    (void)arg;
+    lutra_daemon_fail(the_daemon, &err);
+}
+
+static int start_to_fail(struct lutra_daemon *daemon,
+                         const struct lutra_env *env,
+                         const void *config,
+                         void **state,
+                         struct lutra_error *err)
+{
+    int rc = start(daemon, env, config, state, err);
+
+    fail_timer = lutra_timer_new(env->loop, fail_cb, NULL);
+    lutra_timer_start(fail_timer, 50);
+    return rc;
+}
+
+static void stop_failed(void *state)
+{
+    lutra_timer_free(fail_timer);
+    stop(state);
+}
+
+Test(daemon_life, who_cannot_go_on_says_1)
+{
+    struct lutra_service failing = service;
+    char *argv[] = {"lutra-sample", "--config", config_path, NULL};
+
+    failing.start = start_to_fail;
+    failing.stop = stop_failed;
+    write_config("");
+    cr_assert_eq(lutra_daemon_run(&failing, &ports, 3, argv), 1);
+    cr_assert(atomic_load(&stopped));
+}
