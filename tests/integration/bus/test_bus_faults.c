@@ -1,0 +1,167 @@
+/* A broker that dies, forgets, or refuses: each test has its own. */
+#include <criterion/criterion.h>
+#include <librdkafka/rdkafka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bus/bus_kafka_impl.h"
+#include "kafka_client.h"
+#include "support/kafka.h"
+#include "support/stack.h"
+#include "support/test.h"
+
+TestSuite(bus_faults, .init = client_setup, .fini = client_teardown, .timeout = 180);
+
+static char port[8], controller[8], brokers[32];
+
+static void start_broker(void)
+{
+    if (!port[0]) {
+        snprintf(port, sizeof(port), "%u", lutra_test_free_port());
+        snprintf(controller, sizeof(controller), "%u", lutra_test_free_port());
+        snprintf(brokers, sizeof(brokers), "127.0.0.1:%s", port);
+    }
+    lutra_test_server("kafka_start", "kafka", port, controller, NULL);
+}
+
+Test(bus_faults, everything_resumes_after_a_broker_was_killed)
+{
+    struct kafka_client *reader, *member;
+    char topic[] = "resume";
+
+    start_broker();
+    reader = client_new(brokers, NULL);
+    member = client_new(brokers, NULL);
+    client_make_topic(reader, topic, 1);
+    client_read(reader, "g-reader", topic, 0, LUTRA_BUS_START_COMMITTED);
+    client_subscribe(member, "g-member", topic);
+    reader->commits = member->commits = true;
+    CLIENT_WAIT(member->n_owned == 1, 30000);
+    client_publish_numbers(reader, topic, 0, 0, 10);
+    CLIENT_WAIT(reader->n == 10 && member->n == 10 && reader->acks == 10, 20000);
+    CLIENT_WAIT(lutra_bus_healthy(reader->bus), 5000);
+    lutra_loop_run_for(client_loop, 6000); /* so that the log is flushed when it is killed */
+
+    lutra_test_server_signal("kafka", "kafka", SIGKILL);
+    CLIENT_WAIT(!lutra_bus_healthy(reader->bus), 10000);
+    client_publish_numbers(reader, topic, 0, 10, 20);
+    lutra_loop_run_for(client_loop, 4000);
+    cr_assert_eq(reader->acks, 10, "nothing is acknowledged without a broker");
+    cr_assert_lt(lutra_loop_longest_turn_ms(client_loop), 500);
+
+    start_broker();
+    CLIENT_WAIT(reader->acks == 20, 30000);
+    cr_assert_eq(reader->failed, 0);
+    CLIENT_WAIT(reader->n >= 20 && member->n >= 20, 30000);
+    CLIENT_WAIT(lutra_bus_healthy(reader->bus), 10000);
+    cr_assert_eq(reader->n, 20, "nothing twice for the reader");
+    for (int i = 0; i < 20; i++) {
+        cr_assert_eq(reader->values[i], i);
+    }
+    CLIENT_WAIT(lutra_kafka_committed(brokers, "g-reader", topic, 0) == 20, 10000);
+    CLIENT_WAIT(lutra_kafka_committed(brokers, "g-member", topic, 0) == 20, 10000);
+}
+
+/* A topic that was deleted and made again: the offset to go on from is not there. */
+Test(bus_faults, an_offset_that_is_gone_is_told_and_reading_goes_on_at_the_low_watermark)
+{
+    struct kafka_client *client, *member;
+    char topic[] = "gone";
+    const char *name = topic;
+    unsigned done;
+
+    start_broker();
+    client = client_new(brokers, NULL);
+    member = client_new(brokers, NULL);
+    client_make_topic(client, topic, 1);
+    client_publish_numbers(client, topic, 0, 0, 10);
+    client->commits = member->commits = true;
+    client_read(client, "g-gone", topic, 0, LUTRA_BUS_START_COMMITTED);
+    client_subscribe(member, "g-gone-member", topic);
+    CLIENT_WAIT(client->n == 10 && member->n == 10, 30000);
+    CLIENT_WAIT(lutra_kafka_committed(brokers, "g-gone", topic, 0) == 10, 5000);
+    CLIENT_WAIT(lutra_kafka_committed(brokers, "g-gone-member", topic, 0) == 10, 5000);
+    lutra_bus_reader_free(client->reader);
+    client->reader = NULL;
+    lutra_bus_subscription_free(member->sub);
+    member->sub = NULL;
+    done = client->done;
+    lutra_bus_delete_topics(client->bus, &name, 1, client_on_done, client);
+    CLIENT_WAIT(client->done == done + 1, 10000);
+    cr_assert_eq(client->last_err.class, LUTRA_OK, "%s", client->last_err.msg);
+    client_make_topic(client, topic, 1);
+    client_publish_numbers(client, topic, 0, 100, 103);
+    CLIENT_WAIT(client->acks == 13, 40000);
+    cr_assert_eq(client->failed, 0, "%s", client->last_err.msg);
+
+    /* The groups' offsets outlive the topic in this broker's log only if it does not drop them:
+     * written again by hand they are there for sure. */
+    client_free(member);
+    {
+        char errstr[256];
+        rd_kafka_conf_t *conf = rd_kafka_conf_new();
+        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+        rd_kafka_t *rk;
+
+        rd_kafka_conf_set(conf, "bootstrap.servers", brokers, errstr, sizeof(errstr));
+        rd_kafka_conf_set(conf, "group.id", "g-gone", errstr, sizeof(errstr));
+        rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, errstr, sizeof(errstr));
+        rd_kafka_topic_partition_list_add(list, topic, 0)->offset = 10;
+        cr_assert_eq(rd_kafka_commit(rk, list, 0), RD_KAFKA_RESP_ERR_NO_ERROR);
+        rd_kafka_topic_partition_list_destroy(list);
+        rd_kafka_destroy(rk);
+    }
+    client_read(client, "g-gone", topic, 0, LUTRA_BUS_START_COMMITTED);
+    CLIENT_WAIT(client->n == 13, 30000);
+    cr_assert_eq(client->resets, 1);
+    cr_assert_eq(client->reset_from, 10);
+    cr_assert_eq(client->reset_to, 0);
+    cr_assert_eq(client->values[10], 100);
+    lutra_bus_reader_free(client->reader);
+    client->reader = NULL;
+
+    /* The same for a member of a group. */
+    client->n = 0;
+    client_subscribe(client, "g-gone", topic);
+    CLIENT_WAIT(client->n_owned == 1, 20000);
+}
+
+Test(bus_faults, a_session_time_out_below_the_brokers_minimum_falls_back)
+{
+    char session[] = "session.timeout.ms", heartbeat[] = "heartbeat.interval.ms";
+    char *keys[] = {session, heartbeat}, *values[] = {(char[]){"500"}, (char[]){"200"}};
+    struct lutra_config_map extra = {.n = 2, .keys = keys, .values = values};
+    const char *shared = lutra_test_stack()->kafka; /* its minimum is 1 s */
+    struct kafka_client *client = client_new(shared, &extra);
+    char *topic = lutra_test_unique("session"), *group = lutra_test_unique("g");
+
+    client_make_topic(client, topic, 1);
+    client_subscribe(client, group, topic);
+    CLIENT_WAIT(client->n_owned == 1, 30000);
+}
+
+/* What librdkafka calls fatal: idempotence cannot be kept. The producer is replaced, what was under
+ * way is told RETRY, and publishing goes on. */
+Test(bus_faults, a_producer_that_failed_for_good_is_replaced)
+{
+    const char *shared = lutra_test_stack()->kafka;
+    struct kafka_client *client = client_new(shared, NULL);
+    char *topic = lutra_test_unique("fatal");
+
+    client_make_topic(client, topic, 1);
+    client_publish_numbers(client, topic, 0, 0, 1);
+    CLIENT_WAIT(client->acks == 1 && client->failed == 0, 10000);
+    client_publish_numbers(client, topic, 0, 1, 11);
+    rd_kafka_test_fatal_error(((struct kafka_bus *)client->bus)->producer,
+                              RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "made by a test");
+    CLIENT_WAIT(client->acks == 11, 10000);
+    if (client->failed > 0) {
+        cr_assert_eq(client->last_err.class, LUTRA_RETRY);
+    }
+    CLIENT_WAIT(((struct kafka_bus *)client->bus)->producer_ready, 10000);
+    client->failed = 0;
+    client_publish_numbers(client, topic, 0, 11, 21);
+    CLIENT_WAIT(client->acks == 21, 10000);
+    cr_assert_eq(client->failed, 0);
+}
