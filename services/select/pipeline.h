@@ -59,6 +59,7 @@ struct sel_run {
     struct lutra_backoff backoff;
     uint64_t trouble_since_ms; /* of the source; 0: none */
     bool source_open, source_paused, source_idle;
+    bool inside_transaction; /* what was published last goes on in the next process */
     struct lutra_error stop; /* why the slicer stopped (DRAINING) */
 
     struct lutra_request request; /* wanted while HALTED */

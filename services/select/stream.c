@@ -40,10 +40,24 @@ static void note_cut(struct sel_run *run, const struct lutra_slice *slice)
     run->trouble_since_ms = 0; /* it flows */
 }
 
+/* PAUSE takes effect between transactions: load holds the locks of a transaction that is half
+ * published, and would hold them until START. */
+static bool may_publish(const struct sel_run *run)
+{
+    const struct lutra_pipeline *view = run->p->view;
+    if (sel_permitted(run->p)) {
+        return true;
+    }
+    return run->inside_transaction && !run->p->select->draining && view->has_desired &&
+           view->desired.state == LUTRA_DESIRED_PAUSE && view->has_control && view->control.start &&
+           view->control.epoch <= run->origin.epoch;
+}
+
 static void publish_next(struct sel_run *run)
 {
     struct lutra_slice *slice = lutra_slicer_take(run->slicer);
     note_cut(run, slice);
+    run->inside_transaction = slice->unfinished;
     sel_window_publish(run->window, slice);
 }
 
@@ -61,7 +75,7 @@ static bool cut_is_due(const struct sel_run *run)
 static void arm_due(struct sel_run *run)
 {
     uint64_t due_ms = lutra_slicer_due_ms(run->slicer), now = lutra_loop_now_ms(loop_of(run));
-    if (due_ms == UINT64_MAX || !sel_window_room(run->window) || !sel_permitted(run->p)) {
+    if (due_ms == UINT64_MAX || !sel_window_room(run->window) || !may_publish(run)) {
         lutra_timer_stop(run->due);
     } else {
         lutra_timer_start(run->due, due_ms > now ? due_ms - now : 0);
@@ -83,7 +97,7 @@ void sel_stream_pump(struct sel_run *run)
     if (!run->slicer || p->state == SEL_HALTED) {
         return;
     }
-    while (sel_permitted(p) && sel_window_room(run->window)) {
+    while (may_publish(run) && sel_window_room(run->window)) {
         if (!lutra_slicer_has_slice(run->slicer) && cut_is_due(run)) {
             lutra_slicer_close(run->slicer);
         }
@@ -96,7 +110,7 @@ void sel_stream_pump(struct sel_run *run)
         }
     }
     if (run->source_open) {
-        bool pause = !sel_permitted(p) || lutra_slicer_has_slice(run->slicer);
+        bool pause = !may_publish(run) || lutra_slicer_has_slice(run->slicer);
         if (pause != run->source_paused) {
             run->source_paused = pause;
             lutra_source_pause(run->source, pause);

@@ -201,6 +201,36 @@ Test(world, pause_drains_and_start_goes_on)
     world_free(w);
 }
 
+static bool large_is_there(void *arg)
+{
+    struct world *w = arg;
+    return lutra_mem_db_rows(w->db, "shop", "bag") == w->bag_rows;
+}
+
+Test(world, pause_lets_a_transaction_that_is_half_published_finish)
+{
+    struct world *w = world_new(10, "    window: 2\n    batch: {max_rows: 2}\n");
+    world_start_all(w, false);
+    world_transaction(w, 1);
+    world_settle(w, MINUTE_MS);
+    world_begin(w);
+    for (unsigned i = 0; i < 100; i++) {
+        world_bag(w, 2);
+    }
+    world_commit(w);
+    int64_t before = world_state_int(node(w, "select-1"), "published");
+    while (world_state_int(node(w, "select-1"), "published") < before + 5) {
+        lutra_loop_run_for(w->loop, 1);
+    }
+    world_desire(w, "PAUSE");
+    cr_assert(lutra_loop_run_until(w->loop, large_is_there, w, MINUTE_MS),
+              "the target's locks are held until START");
+    world_desire(w, "START");
+    world_settle(w, MINUTE_MS);
+    world_check(w);
+    world_free(w);
+}
+
 /* ---- chaos ---- */
 
 static void harm(struct world *w)
