@@ -210,6 +210,8 @@ static bool large_is_there(void *arg)
 Test(world, pause_lets_a_transaction_that_is_half_published_finish)
 {
     struct world *w = world_new(10, "    window: 2\n    batch: {max_rows: 2}\n");
+    struct lutra_mem_broker_faults slow = {.delay_min_ms = 5, .delay_max_ms = 10};
+    lutra_mem_broker_set_faults(w->broker, &slow);
     world_start_all(w, false);
     world_transaction(w, 1);
     world_settle(w, MINUTE_MS);
