@@ -223,3 +223,71 @@ lutra_kafka_committed(const char *brokers, const char *group, const char *topic,
     rd_kafka_destroy(rk);
     return offset < 0 ? -1 : offset;
 }
+
+int64_t lutra_kafka_end_offset(const char *brokers, const char *topic, int32_t partition)
+{
+    int64_t low = -1, high = -1;
+    rd_kafka_t *rk = client(RD_KAFKA_CONSUMER, brokers, NULL);
+    rd_kafka_resp_err_t error =
+        rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, CALL_MS);
+    rd_kafka_destroy(rk);
+    if (error) {
+        lutra_test_fail("end of %s [%d]: %s", topic, partition, rd_kafka_err2str(error));
+    }
+    return high;
+}
+
+int lutra_kafka_partitions(const char *brokers, const char *topic)
+{
+    rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, brokers, NULL);
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+    rd_kafka_resp_err_t error = rd_kafka_metadata(rk, 0, handle, &metadata, CALL_MS);
+    if (error) {
+        lutra_test_fail("metadata of %s: %s", topic, rd_kafka_err2str(error));
+    }
+    int n = metadata->topic_cnt == 1 && !metadata->topics[0].err ? metadata->topics[0].partition_cnt
+                                                                 : 0;
+    rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(handle);
+    rd_kafka_destroy(rk);
+    return n;
+}
+
+/* The value of a setting in the answer to DescribeConfigs; heap. */
+static char *described(const rd_kafka_event_t *event, const char *name)
+{
+    size_t n = 0;
+    const rd_kafka_DescribeConfigs_result_t *result =
+        event ? rd_kafka_event_DescribeConfigs_result((rd_kafka_event_t *)(uintptr_t)event) : NULL;
+    const rd_kafka_ConfigResource_t **resources =
+        result ? rd_kafka_DescribeConfigs_result_resources(result, &n) : NULL;
+    if (n != 1 || rd_kafka_ConfigResource_error(resources[0])) {
+        lutra_test_fail("describe configs: %s",
+                        n == 1 ? rd_kafka_ConfigResource_error_string(resources[0]) : "no answer");
+    }
+    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resources[0], &n);
+    for (size_t i = 0; i < n; i++) {
+        const char *value = rd_kafka_ConfigEntry_value(entries[i]);
+        if (value && strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0) {
+            return strdup(value);
+        }
+    }
+    return NULL;
+}
+
+char *lutra_kafka_topic_config(const char *brokers, const char *topic, const char *name)
+{
+    rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, brokers, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_ConfigResource_t *resource =
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+    rd_kafka_DescribeConfigs(rk, &resource, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CALL_MS);
+    char *value = described(event, name);
+    rd_kafka_event_destroy(event);
+    rd_kafka_ConfigResource_destroy(resource);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(rk);
+    return value;
+}

@@ -41,4 +41,11 @@ const char *lutra_kafka_header(const struct lutra_kafka_message *message, const 
 int64_t
 lutra_kafka_committed(const char *brokers, const char *group, const char *topic, int32_t partition);
 
+/* Where the next message of a partition will stand. */
+int64_t lutra_kafka_end_offset(const char *brokers, const char *topic, int32_t partition);
+/* 0: there is no such topic. */
+int lutra_kafka_partitions(const char *brokers, const char *topic);
+/* A setting of a topic, as heap text; NULL when the broker tells none of that name. */
+char *lutra_kafka_topic_config(const char *brokers, const char *topic, const char *name);
+
 #endif

@@ -134,9 +134,10 @@ static void find_programs(char *bin, size_t len)
     snprintf(bin, len, "%.200s/bin", exe);
 }
 
+static struct lutra_test_stack stack;
+
 const struct lutra_test_stack *lutra_test_stack(void)
 {
-    static struct lutra_test_stack stack;
     if (!stack.kafka[0]) {
         snprintf(stack.zookeeper, sizeof(stack.zookeeper), "%s", need("LUTRA_TEST_ZOOKEEPER"));
         snprintf(stack.source.socket, sizeof(stack.source.socket), "%s",
@@ -229,7 +230,7 @@ void lutra_test_mariadb_stop(const struct lutra_test_mariadb *server)
     server_call("mariadb_stop", args);
 }
 
-void lutra_test_server_signal(const char *name, const char *program, int signal)
+static pid_t signal_server(const char *name, const char *program, int signal)
 {
     char *path = lutra_test_path("%s/%s.pid", name, program);
     char *text = lutra_test_read_file(path);
@@ -239,4 +240,62 @@ void lutra_test_server_signal(const char *name, const char *program, int signal)
     }
     free(text);
     free(path);
+    return pid;
+}
+
+void lutra_test_server_signal(const char *name, const char *program, int signal)
+{
+    (void)signal_server(name, program, signal);
+}
+
+/* Gone, or a zombie that its parent has not reaped yet. */
+static bool is_gone(pid_t pid)
+{
+    char *path = lutra_test_format("/proc/%d/stat", (int)pid);
+    char *stat = lutra_test_read_file(path);
+    const char *state = stat ? strrchr(stat, ')') : NULL;
+    bool gone = !state || state[1] == '\0' || state[2] == 'Z' || state[2] == 'X';
+    free(stat);
+    free(path);
+    return gone;
+}
+
+void lutra_test_server_kill9(const char *name, const char *program)
+{
+    pid_t pid = signal_server(name, program, SIGKILL);
+    LUTRA_WAIT_FOR(is_gone(pid), 10000);
+}
+
+static uint16_t kafka_port, kafka_controller_port, zookeeper_port;
+
+void lutra_test_kafka_restart(void)
+{
+    char port[8], controller[8];
+    snprintf(port, sizeof(port), "%u", kafka_port);
+    snprintf(controller, sizeof(controller), "%u", kafka_controller_port);
+    lutra_test_server("kafka_start", "kafka", port, controller, NULL);
+}
+
+void lutra_test_kafka_start(void)
+{
+    lutra_test_stack();
+    kafka_port = lutra_test_free_port();
+    kafka_controller_port = lutra_test_free_port();
+    lutra_test_kafka_restart();
+    snprintf(stack.kafka, sizeof(stack.kafka), "127.0.0.1:%u", kafka_port);
+}
+
+void lutra_test_zookeeper_restart(void)
+{
+    char port[8];
+    snprintf(port, sizeof(port), "%u", zookeeper_port);
+    lutra_test_server("zookeeper_start", "zookeeper", port, NULL);
+}
+
+void lutra_test_zookeeper_start(void)
+{
+    lutra_test_stack();
+    zookeeper_port = lutra_test_free_port();
+    lutra_test_zookeeper_restart();
+    snprintf(stack.zookeeper, sizeof(stack.zookeeper), "127.0.0.1:%u", zookeeper_port);
 }

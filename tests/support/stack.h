@@ -26,6 +26,15 @@ const struct lutra_test_stack *lutra_test_stack(void);
  * every call of one test. */
 const char *lutra_test_chroot(void);
 
+/* A private broker, a private ZooKeeper, in folder "kafka", "zookeeper", that take the place of the
+ * shared one in this test: from then on lutra_test_stack() and lutra_test_chroot() name them.
+ * Before anything asked for those. */
+void lutra_test_kafka_start(void);
+void lutra_test_zookeeper_start(void);
+/* The same server again, after a stop or a kill; returns when it answers. */
+void lutra_test_kafka_restart(void);
+void lutra_test_zookeeper_restart(void);
+
 /* Private servers below the test's folder, on a free port; stopped when the test's process ends.
  * options: lines for my.cnf ("binlog_row_metadata=MINIMAL"), ended by NULL; may be NULL. */
 struct lutra_test_mariadb lutra_test_mariadb_start(const char *name, const char *const *options);
@@ -38,5 +47,7 @@ void lutra_test_server(const char *function, const char *name, ...) __attribute_
 /* Sends a signal to a private server (SIGKILL, SIGSTOP, SIGCONT); program: "mariadb", "kafka",
  * "zookeeper". */
 void lutra_test_server_signal(const char *name, const char *program, int signal);
+/* SIGKILL, and waits until it is gone. */
+void lutra_test_server_kill9(const char *name, const char *program);
 
 #endif

@@ -24,13 +24,19 @@ static void service_start(struct cluster *c,
     for (int i = 0; i < instances(n); i++) {
         char *instance = lutra_test_format("%s-%d", name, i + 1);
         char *fault = NULL;
+        const char *env[16];
+        size_t n_env = 0;
         size_t len = strlen(name);
         for (const char *const *f = c->options.faults; i == 0 && f != NULL && *f != NULL; f++) {
             if (strncmp(*f, name, len) == 0 && (*f)[len] == ':') {
                 fault = lutra_test_format("LUTRA_TEST_FAULTS=%s", *f + len + 1);
             }
         }
-        const char *env[] = {fault, NULL};
+        for (const char *const *e = c->options.env; e != NULL && *e != NULL && n_env < 14; e++) {
+            env[n_env++] = *e;
+        }
+        env[n_env++] = fault; /* or the end */
+        env[n_env] = NULL;
         lutra_test_service_start(&services[i], name, instance, extra, env);
         free(instance);
         free(fault);
@@ -51,10 +57,10 @@ void cluster_start(struct cluster *c, const struct cluster_options *options)
     char *name = lutra_test_unique("t");
     (void)snprintf(c->name, sizeof c->name, "%s", name);
     free(name);
-    c->source_server = stack->source;
-    c->target_server = stack->target;
-    c->source = lutra_sql_open(stack->source.socket);
-    c->target = lutra_sql_open(stack->target.socket);
+    c->source_server = options->source != NULL ? *options->source : stack->source;
+    c->target_server = options->target != NULL ? *options->target : stack->target;
+    c->source = lutra_sql_open(c->source_server.socket);
+    c->target = lutra_sql_open(c->target_server.socket);
     lutra_sql_exec(c->source, "CREATE DATABASE `%s`; USE `%s`", c->name, c->name);
     lutra_sql_exec(c->target, "CREATE DATABASE `%s`; USE `%s`", c->name, c->name);
     cluster_both(c, "CREATE TABLE marker (id BIGINT PRIMARY KEY)");
@@ -93,6 +99,33 @@ void cluster_write(struct cluster *c, const char *format, ...)
     free(sql);
 }
 
+/* One run of lutractl; takes the line. Its output is in a log of its own. */
+static int ctl(struct cluster *c, char *line, char **output)
+{
+    char ports[96] = "127.0.0.1:1"; /* nobody */
+    int used = 0;
+    for (int i = 0; i < CLUSTER_MAX && c->managers[i].port != 0; i++) {
+        used += snprintf(ports + used, sizeof ports - (size_t)used, "%s127.0.0.1:%u",
+                         i > 0 ? "," : "", c->managers[i].port);
+    }
+    const char *argv[32] = {"lutractl", "--manager", ports};
+    size_t n = 3;
+    char *save = NULL;
+    for (char *word = strtok_r(line, " ", &save); word != NULL && n < 31;
+         word = strtok_r(NULL, " ", &save)) {
+        argv[n++] = word;
+    }
+    char *name = lutra_test_format("lutractl-%u", ++c->n_ctl);
+    struct lutra_proc *proc = lutra_proc_start(name, argv, NULL);
+    int status = lutra_proc_wait(proc, 60000);
+    if (output != NULL) {
+        *output = lutra_test_read_file(proc->log);
+    }
+    free(name);
+    free(line);
+    return status;
+}
+
 int cluster_ctl(struct cluster *c, const char *format, ...)
 {
     char *line;
@@ -100,37 +133,36 @@ int cluster_ctl(struct cluster *c, const char *format, ...)
     va_start(ap, format);
     cr_assert(vasprintf(&line, format, ap) >= 0);
     va_end(ap);
-    char ports[64];
-    int used = snprintf(ports, sizeof ports, "127.0.0.1:%u", c->managers[0].port);
-    if (c->managers[1].port != 0) {
-        (void)snprintf(ports + used, sizeof ports - (size_t)used, ",127.0.0.1:%u",
-                       c->managers[1].port);
-    }
-    const char *argv[16] = {"lutractl", "--manager", ports};
-    size_t n = 3;
-    char *save = NULL;
-    for (char *word = strtok_r(line, " ", &save); word != NULL && n < 15;
-         word = strtok_r(NULL, " ", &save)) {
-        argv[n++] = word;
-    }
-    struct lutra_proc *proc = lutra_proc_start("lutractl", argv, NULL);
-    int status = lutra_proc_wait(proc, 60000);
-    free(line);
-    return status;
+    return ctl(c, line, NULL);
 }
 
-static void
-endpoint_yaml(char *out, size_t size, const char *name, const struct lutra_test_mariadb *s)
+int cluster_ctl_output(struct cluster *c, char **output, const char *format, ...)
 {
-    (void)snprintf(out, size, "  %s: {type: mariadb, socket: %s, user: root}\n", name, s->socket);
+    char *line;
+    va_list ap;
+    va_start(ap, format);
+    cr_assert(vasprintf(&line, format, ap) >= 0);
+    va_end(ap);
+    return ctl(c, line, output);
+}
+
+static void endpoint_yaml(
+    char *out, size_t size, const char *name, const char *given, const struct lutra_test_mariadb *s)
+{
+    if (given != NULL) {
+        (void)snprintf(out, size, "  %s: %s\n", name, given);
+    } else {
+        (void)snprintf(out, size, "  %s: {type: mariadb, socket: %s, user: root}\n", name,
+                       s->socket);
+    }
 }
 
 void cluster_apply(struct cluster *c)
 {
-    char source[256], target[256], pairs[256];
+    char source[512], target[512], pairs[256];
     const struct cluster_options *o = &c->options;
-    endpoint_yaml(source, sizeof source, "source", &c->source_server);
-    endpoint_yaml(target, sizeof target, "target", &c->target_server);
+    endpoint_yaml(source, sizeof source, "source", o->source_endpoint, &c->source_server);
+    endpoint_yaml(target, sizeof target, "target", o->target_endpoint, &c->target_server);
     (void)snprintf(pairs, sizeof pairs, "      - source: {schema: %s, table: \"*\"}\n", c->name);
     char *yaml =
         lutra_test_format("channel: %s\nsources:\n%s%spipelines:\n  - name: %s\n"
@@ -146,42 +178,73 @@ void cluster_apply(struct cluster *c)
     free(yaml);
 }
 
-void cluster_go(struct cluster *c)
+void cluster_begin(struct cluster *c)
 {
     cluster_apply(c);
+    cr_assert_eq(cluster_ctl(c, "start %s", c->name), 0, "lutractl start failed");
+}
+
+void cluster_go(struct cluster *c)
+{
+    cluster_begin(c);
+    cluster_await_state(c, "RUNNING", 30000);
+}
+
+void cluster_resume(struct cluster *c)
+{
     cr_assert_eq(cluster_ctl(c, "start %s", c->name), 0, "lutractl start failed");
     cluster_await_state(c, "RUNNING", 30000);
 }
 
+void cluster_restart(struct cluster *c, struct lutra_test_service *service)
+{
+    lutra_test_service_restart(service, c->options.env);
+}
+
+void cluster_reopen(struct cluster *c)
+{
+    lutra_sql_close(c->source);
+    lutra_sql_close(c->target);
+    c->source = lutra_sql_open(c->source_server.socket);
+    c->target = lutra_sql_open(c->target_server.socket);
+    lutra_sql_exec(c->source, "USE `%s`", c->name);
+    lutra_sql_exec(c->target, "USE `%s`", c->name);
+}
+
 /* The object of this pipeline in an array, borrowed. */
-static json_t *entry_of(const struct cluster *c, json_t *array)
+static json_t *entry_of(const char *pipeline, json_t *array)
 {
     size_t i;
     json_t *entry;
     json_array_foreach(array, i, entry)
     {
         const char *name = json_string_value(json_object_get(entry, "pipeline"));
-        if (name != NULL && strcmp(name, c->name) == 0) {
+        if (name != NULL && strcmp(name, pipeline) == 0) {
             return entry;
         }
     }
     return NULL;
 }
 
-json_t *cluster_status(struct cluster *c)
+json_t *cluster_status_of(struct cluster *c, const char *pipeline)
 {
     json_t *found = NULL;
     char *path = lutra_test_format("/v1/channels/%s/status", c->name);
     for (int i = 0; i < CLUSTER_MAX && found == NULL; i++) {
         char *body = c->managers[i].port != 0 ? lutra_http_get(c->managers[i].port, path) : NULL;
         json_t *root = body != NULL ? json_loads(body, 0, NULL) : NULL;
-        json_t *entry = entry_of(c, json_object_get(root, "pipelines"));
+        json_t *entry = entry_of(pipeline, json_object_get(root, "pipelines"));
         found = entry != NULL ? json_incref(entry) : NULL;
         json_decref(root);
         free(body);
     }
     free(path);
     return found;
+}
+
+json_t *cluster_status(struct cluster *c)
+{
+    return cluster_status_of(c, c->name);
 }
 
 static bool state_is(struct cluster *c, const char *state)
@@ -207,15 +270,64 @@ void cluster_await_state(struct cluster *c, const char *state, uint64_t deadline
     }
 }
 
+/* Heap: the reason when the pipeline is ROLLED_BACK and it has all the words; else NULL. */
+static char *refusal_of(struct cluster *c, const char *const *words)
+{
+    json_t *status = cluster_status(c);
+    const char *state = json_string_value(json_object_get(status, "state"));
+    const char *reason = json_string_value(json_object_get(status, "reason"));
+    bool found = state != NULL && reason != NULL && strcmp(state, "ROLLED_BACK") == 0;
+    for (; found && *words != NULL; words++) {
+        found = strstr(reason, *words) != NULL;
+    }
+    char *text = found ? strdup(reason) : NULL;
+    json_decref(status);
+    return text;
+}
+
+char *cluster_await_refusal(struct cluster *c, const char *word, ...)
+{
+    const char *words[16] = {word};
+    va_list ap;
+    va_start(ap, word);
+    for (size_t n = 1; n < 15 && (words[n] = va_arg(ap, const char *)) != NULL; n++) {
+    }
+    va_end(ap);
+    uint64_t end_ms = lutra_test_now_ms() + lutra_test_scaled_ms(30000);
+    for (;;) {
+        char *reason = refusal_of(c, words);
+        if (reason != NULL) {
+            return reason;
+        }
+        if (lutra_test_now_ms() >= end_ms) {
+            json_t *status = cluster_status(c);
+            char *text = status != NULL ? json_dumps(status, JSON_INDENT(1)) : NULL;
+            lutra_test_fail("not ROLLED_BACK for a reason with \"%s\", \"%s\"; status: %s",
+                            words[0], words[1] != NULL ? words[1] : "",
+                            text != NULL ? text : "none");
+        }
+        lutra_test_poll_pause();
+    }
+}
+
 json_t *cluster_state_of(struct cluster *c, struct lutra_test_service *service)
 {
     char *body = lutra_http_get(service->port, "/state");
     json_t *root = body != NULL ? json_loads(body, 0, NULL) : NULL;
-    json_t *entry = entry_of(c, json_object_get(root, "pipelines"));
+    json_t *entry = entry_of(c->name, json_object_get(root, "pipelines"));
     json_t *found = entry != NULL ? json_incref(entry) : NULL;
     json_decref(root);
     free(body);
     return found;
+}
+
+char *cluster_state_text(struct cluster *c, struct lutra_test_service *service, const char *key)
+{
+    json_t *entry = cluster_state_of(c, service);
+    const char *value = json_string_value(json_object_get(entry, key));
+    char *text = strdup(value != NULL ? value : "");
+    json_decref(entry);
+    return text;
 }
 
 int64_t cluster_state_int(struct cluster *c, struct lutra_test_service *service, const char *key)

@@ -15,7 +15,7 @@
 #define CLUSTER_MAX 3 /* instances of one service */
 
 struct cluster_options {
-    /* Instances of each; 0 means 1, except managers: 0 means 1, -1 none. */
+    /* Instances of each; 0 means 1, -1 none. */
     int selects, extracts, transforms, loads, managers;
     unsigned window;      /* 0: 32 */
     const char *start;    /* NULL: current */
@@ -23,6 +23,11 @@ struct cluster_options {
     const char *pairs;    /* the pairs' YAML; NULL: every table of the database */
     const char *const *faults; /* "service:LUTRA_TEST_FAULTS value" for the first instance, ended by
                                   NULL; may be NULL */
+    const char *const *env;    /* "NAME=value" for every service, ended by NULL; may be NULL */
+    const struct lutra_test_mariadb *source, *target; /* NULL: the shared servers */
+    /* How the services reach the servers, "{type: mariadb, host: ...}"; NULL: the socket as root.
+     */
+    const char *source_endpoint, *target_endpoint;
 };
 
 struct cluster {
@@ -33,6 +38,7 @@ struct cluster {
     struct lutra_test_service selects[CLUSTER_MAX], extracts[CLUSTER_MAX], transforms[CLUSTER_MAX],
         loads[CLUSTER_MAX], managers[CLUSTER_MAX];
     int64_t marker;
+    unsigned n_ctl; /* runs of lutractl */
 };
 
 /* Starts the services and makes the database with table `marker` on both sides. No channel yet:
@@ -46,15 +52,31 @@ void cluster_write(struct cluster *c, const char *format, ...)
 /* Applies the channel, starts it, waits until it is RUNNING. */
 void cluster_go(struct cluster *c);
 void cluster_apply(struct cluster *c);
+/* Applies the channel and starts it, whatever may come of it. */
+void cluster_begin(struct cluster *c);
+/* `lutractl start`, until it is RUNNING. */
+void cluster_resume(struct cluster *c);
+/* Starts a service that has ended again, with the cluster's environment. */
+void cluster_restart(struct cluster *c, struct lutra_test_service *service);
+/* New connections for c->source and c->target, after a server's restart. */
+void cluster_reopen(struct cluster *c);
 /* Runs lutractl with these arguments ("start %s"); its exit status; output goes to <test
  * folder>/lutractl*.log. */
 int cluster_ctl(struct cluster *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same; *output: what it printed, heap. */
+int cluster_ctl_output(struct cluster *c, char **output, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Status of the pipeline as a manager tells it; NULL when none answers. json_decref it. */
 json_t *cluster_status(struct cluster *c);
+json_t *cluster_status_of(struct cluster *c, const char *pipeline);
 void cluster_await_state(struct cluster *c, const char *state, uint64_t deadline_ms);
+/* Waits until the pipeline is ROLLED_BACK for a reason that has all these words (ended by NULL).
+ * The reason, heap. */
+char *cluster_await_refusal(struct cluster *c, const char *word, ...) __attribute__((sentinel));
 /* The entry of this pipeline in a service's /state; NULL when it does not answer. json_decref it.
  */
 json_t *cluster_state_of(struct cluster *c, struct lutra_test_service *service);
+char *cluster_state_text(struct cluster *c, struct lutra_test_service *service, const char *key);
 int64_t cluster_state_int(struct cluster *c, struct lutra_test_service *service, const char *key);
 /* Writes a row into `marker` at the source and waits until it is at the target: since commits are
  * in order, everything written before is there too. */
