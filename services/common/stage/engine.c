@@ -172,12 +172,12 @@ void lutra_stage_engine_free(struct lutra_stage_engine *engine)
     if (!engine) {
         return;
     }
-    lutra_bus_subscription_free(LUTRA_STEAL(engine->subscription));
     lutra_catalog_free(engine->catalog);
     HASH_ITER(hh, engine->pipelines, p, tmp)
     {
         stg_pipeline_free(p);
     }
+    lutra_bus_subscription_free(engine->subscription);
     lutra_timer_free(engine->retry_timer);
     lutra_task_free(engine->drain_task);
     lutra_task_free(engine->work_task);

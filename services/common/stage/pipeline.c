@@ -74,7 +74,7 @@ void stg_pipeline_free(struct stg_pipeline *p)
     for (size_t i = 0; i < p->n_partitions; i++) {
         struct stg_partition *part = p->partitions[i];
         /* It may come back before the subscription has changed: then reading must go on. */
-        if (part && part->paused && engine->subscription != NULL) {
+        if (part && part->paused) {
             lutra_bus_subscription_pause(engine->subscription, p->topic_in, part->number, false);
         }
         stg_partition_drop(p, (int32_t)i);
