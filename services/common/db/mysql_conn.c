@@ -31,6 +31,7 @@ enum lutra_error_class lutra_mysql_error_class(unsigned code)
     case 1153: /* packet too large: max_allowed_packet */
     case 1227: /* a privilege is missing */
     case 1251: /* authentication protocol */
+    case 1381: /* no binlog */
     case 1370: /* routine access denied */
     case 1396:
     case 1524: /* plugin is not loaded */

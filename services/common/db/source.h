@@ -34,7 +34,8 @@ struct lutra_source_handler {
      * file and offset, then the file's FORMAT_DESCRIPTION. Events come until lutra_source_pause is
      * called (it takes effect before the next event). Heartbeats come too. */
     void (*on_event)(const uint8_t *event, size_t len, void *arg);
-    /* Everything the server had sent has been delivered: the source is idle for now. */
+    /* Everything the server had sent has been delivered: the source is idle for now. Comes after
+     * the last of every lot of events, heartbeats too; not while paused. */
     void (*on_idle)(void *arg);
     /* The stream has ended: RETRY (reconnect and go on after the last cut), CONFIG or FATAL (purged
      * binlog, refused). The stream is closed; open it again. */

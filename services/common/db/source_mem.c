@@ -555,6 +555,9 @@ static void on_heartbeat_cb(void *arg)
     lutra_free(e.data);
     if (alive) {
         lutra_timer_start(s->heartbeat, s->heartbeat_ms);
+        if (s->handler->on_idle) {
+            s->handler->on_idle(s->arg);
+        }
     }
 }
 

@@ -128,6 +128,7 @@ Test(source_mem, a_stream_has_a_head_the_events_and_then_is_idle)
     cr_expect_eq(seen.idles, 2);
     lutra_loop_run_for(loop, 2500);
     cr_expect_str_eq(lutra_buf_cstr(&seen.types), "4 15 162 16 162 16 27 27 ");
+    cr_expect_eq(seen.idles, 4);
     lutra_buf_fini(&seen.types);
 }
 
