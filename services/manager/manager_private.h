@@ -28,6 +28,7 @@ struct mgr_pipeline {
     uint64_t no_stream_since_ms; /* 0: there is a stream, or no permit */
     enum mgr_state told_state;   /* the last one written into the history */
     bool told;
+    char told_owners[160];
     /* RESTARTs for one stall, in a row: each waits twice as long. */
     unsigned restarts;
     struct mgr_sent *sent; /* a request of this manager under way, or NULL */

@@ -1,5 +1,6 @@
 /* A pipeline as this manager watches it: what moves, since when it does not. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -142,6 +143,24 @@ void mgr_pipeline_added(struct lutra_pipeline *pipeline, void *arg)
     pipeline->user = mine;
 }
 
+/* Both owners become known one after the other, and sessions change: told only when names do. */
+static void tell_owners(const struct lutra_pipeline *pipeline)
+{
+    struct mgr_pipeline *mine = pipeline->user;
+    char now[sizeof(mine->told_owners)];
+
+    if (!pipeline->known) {
+        return;
+    }
+    snprintf(now, sizeof(now), "select %.63s, load %.63s",
+             pipeline->has_select ? pipeline->select_owner.instance : "nobody",
+             pipeline->has_load ? pipeline->load_owner.instance : "nobody");
+    if (strcmp(now, mine->told_owners) != 0) {
+        memcpy(mine->told_owners, now, sizeof(now));
+        mgr_events_add(mine->manager->events, "owners", pipeline->id, "%s", now);
+    }
+}
+
 void mgr_pipeline_changed(struct lutra_pipeline *pipeline, unsigned what, void *arg)
 {
     struct lutra_manager *manager = arg;
@@ -163,9 +182,7 @@ void mgr_pipeline_changed(struct lutra_pipeline *pipeline, unsigned what, void *
                        pipeline->origin.process_id, pipeline->origin.by);
     }
     if (what & LUTRA_CHANGED_OWNERS) {
-        mgr_events_add(manager->events, "owners", pipeline->id, "select %s, load %s",
-                       pipeline->has_select ? pipeline->select_owner.instance : "nobody",
-                       pipeline->has_load ? pipeline->load_owner.instance : "nobody");
+        tell_owners(pipeline);
     }
 }
 

@@ -11,7 +11,7 @@
 #include "loop/loop.h"
 #include "manager/cli/cli.h"
 
-enum { CALL_MS = 15000, PATIENCE_MS = 5000, RETRY_MS = 250, MAX_REDIRECTS = 5 };
+enum { CALL_MS = 15000, PATIENCE_MS = 10000, RETRY_MS = 250, MAX_REDIRECTS = 5 };
 enum { MAX_BODY_BYTES = 64 * 1024 * 1024 };
 
 struct cli_client {
