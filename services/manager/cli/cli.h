@@ -97,7 +97,7 @@ void cli_client_call(struct cli_client *client,
                      struct cli_answer *answer);
 void cli_answer_fini(struct cli_answer *answer);
 /* Says the error on stderr and returns the exit code for it; refused: of status 400. */
-int cli_answer_failed(const struct cli_answer *answer, enum cli_exit refused);
+int cli_answer_failed(const struct cli_answer *answer, int refused);
 void cli_client_pause(struct cli_client *client, uint64_t ms);
 
 /* output.c */

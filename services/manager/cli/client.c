@@ -264,7 +264,7 @@ void cli_answer_fini(struct cli_answer *answer)
     memset(answer, 0, sizeof(*answer));
 }
 
-int cli_answer_failed(const struct cli_answer *answer, enum cli_exit refused)
+int cli_answer_failed(const struct cli_answer *answer, int refused)
 {
     switch (answer->status) {
     case 0:

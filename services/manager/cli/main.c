@@ -87,12 +87,8 @@ static int run(struct cli *cli)
 {
     const struct cli_verb *verb = cli_verb_find(cli->options.verb);
     struct lutra_error err = {0};
-    char by[64];
     int rc;
 
-    if (cli->options.by == NULL) {
-        cli->options.by = who(by, sizeof(by));
-    }
     cli->client = cli_client_new(cli->options.managers, &err);
     if (cli->client == NULL) {
         cli_say("%s", err.msg);
@@ -110,6 +106,7 @@ static int run(struct cli *cli)
 int main(int argc, char **argv)
 {
     struct cli cli = {0};
+    char by[64];
     int rc = cli_options_parse(argc, argv, &cli.options);
 
     if (rc != CLI_OK) {
@@ -123,6 +120,9 @@ int main(int argc, char **argv)
     }
     if (cli.options.help || strcmp(cli.options.verb, "help") == 0) {
         return help(&cli.options);
+    }
+    if (cli.options.by == NULL) {
+        cli.options.by = who(by, sizeof(by));
     }
     return run(&cli);
 }

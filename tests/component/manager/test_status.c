@@ -79,8 +79,8 @@ Test(manager_status, a_state_that_is_nonsense_is_no_answer)
         "no json",
         "{\"pipelines\":5}",
         "{\"pipelines\":[null,7,{\"pipeline\":4}]}",
-        "{\"pipelines\":[{\"pipeline\":\"orders\",\"owner\":\"yes\",\"in_flight\":-5,"
-        "\"buffered\":\"x\",\"lag_ms\":\"y\",\"in_hand\":{}}]}",
+        ("{\"pipelines\":[{\"pipeline\":\"orders\",\"owner\":\"yes\",\"in_flight\":-5,"
+         "\"buffered\":\"x\",\"lag_ms\":\"y\",\"in_hand\":{}}]}"),
     };
 
     fixture_running("orders");
