@@ -89,6 +89,9 @@ static void fill_states(const json_t *select, const json_t *load, struct mgr_vie
     view->load_answers = owns(load);
     view->select_epoch = number(select, "epoch");
     view->load_epoch = number(load, "epoch");
+    view->select_state =
+        strcmp(text(select, "state"), "STREAM") != 0 ? text(select, "state") : NULL;
+    view->start_pending = text(load, "position")[0] == '\0';
     view->in_flight = number(select, "in_flight");
     view->last_error =
         text(load, "last_error")[0] != '\0' ? text(load, "last_error") : text(select, "last_error");

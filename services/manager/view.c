@@ -106,6 +106,13 @@ static const char *missing(const struct mgr_view *view, bool fence_pending, char
         snprintf(buf, size, "select has not begun epoch %" PRIu64 " yet", view->origin_epoch);
         return buf;
     }
+    if (view->select_answers && view->select_state != NULL) {
+        snprintf(buf, size, "select does not read yet: %s", view->select_state);
+        return buf;
+    }
+    if (view->load_answers && view->start_pending) {
+        return "the start position is not committed at the target yet";
+    }
     return NULL;
 }
 

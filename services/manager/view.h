@@ -39,6 +39,8 @@ struct mgr_view {
     /* From the owners' /state. */
     bool select_answers, load_answers; /* they know the pipeline and own it */
     uint64_t select_epoch, load_epoch;
+    const char *select_state; /* what select does in its epoch; NULL: it reads */
+    bool start_pending; /* the target has no position yet: what `start:` means is not settled */
     uint64_t in_flight;
     const char *last_error; /* "" when none */
     /* From watching. */

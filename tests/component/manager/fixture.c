@@ -353,7 +353,7 @@ void fixture_numbers(
     char text[1024];
 
     snprintf(text, sizeof(text),
-             "{\"pipelines\":[{\"pipeline\":\"%s\",\"state\":\"STREAMING\",\"epoch\":%u,"
+             "{\"pipelines\":[{\"pipeline\":\"%s\",\"state\":\"STREAM\",\"epoch\":%u,"
              "\"owner\":true,\"last_error\":\"\",\"read\":\"b.1:9\",\"acknowledged\":\"b.1:4\","
              "\"published\":%u,\"consumed\":%u,\"applied\":%u,\"in_flight\":%u,\"window\":32}]}",
              pipeline, epoch, published, consumed, applied, published - consumed);

@@ -148,6 +148,18 @@ Test(view, each_thing_that_keeps_the_stream_from_being_there)
     cr_assert_not(judge(&view).streaming);
 }
 
+/* Rows written once it says RUNNING are carried, also with `start: current`. */
+Test(view, it_does_not_run_before_it_reads_from_a_settled_position)
+{
+    struct mgr_view view = healthy();
+
+    view.select_state = "RESOLVE";
+    expect(&view, MGR_STARTING, "select does not read yet: RESOLVE");
+    view.select_state = NULL;
+    view.start_pending = true;
+    expect(&view, MGR_STARTING, "start position");
+}
+
 Test(view, a_start_that_takes_too_long_is_a_stall)
 {
     struct mgr_view view = healthy();
