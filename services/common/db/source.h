@@ -76,6 +76,7 @@ void lutra_source_open(struct lutra_source *source,
 void lutra_source_pause(struct lutra_source *source, bool paused);
 void lutra_source_close(
     struct lutra_source *source); /* no callback after it; may be opened again */
+/* Waits as lutra_target_free does. */
 void lutra_source_free(struct lutra_source *source);
 
 /* For implementations: the first member of theirs. */

@@ -58,6 +58,7 @@ need(struct lutra_buf *wrong, const char *variable, const char *value, const cha
 
 static int check_settings(struct lutra_conn *conn,
                           struct lutra_source_info *info,
+                          bool *logs_replicated,
                           struct lutra_buf *wrong,
                           struct lutra_error *err)
 {
@@ -82,10 +83,7 @@ static int check_settings(struct lutra_conn *conn,
     need(wrong, "binlog_row_image", row[2], "FULL");
     need(wrong, "binlog_row_metadata", row[3], "FULL");
     need(wrong, "mysql56_temporal_format", row[4], "ON");
-    if (strcmp(row[7], "ON") != 0) {
-        /* Right for a primary; a replica would leave out what it replicates. */
-        LUTRA_DEBUG("source.no_slave_updates", LUTRA_F_STR("source", conn->endpoint.name));
-    }
+    *logs_replicated = strcmp(row[7], "ON") == 0;
     snprintf(info->identity, sizeof(info->identity), "mariadb:%s:%s", row[5], row[6]);
     mysql_free_result(result);
     return 0;
@@ -122,6 +120,45 @@ static int check_rights(struct lutra_conn *conn, struct lutra_buf *wrong, struct
                                wrong, err)
                ? -1
                : 0;
+}
+
+/* ---- What the binlog leaves out ---- */
+
+/* A replica that does not log what it replicates would lose that on the way to the target. Who may
+ * not see replication is taken at his word. */
+static int check_replica(struct lutra_conn *conn, struct lutra_buf *wrong, struct lutra_error *err)
+{
+    MYSQL_RES *result = lutra_conn_query(conn, err, "SHOW ALL SLAVES STATUS");
+    if (!result) {
+        if (err->code != LUTRA_ER_SPECIFIC_ACCESS_DENIED) {
+            return -1;
+        }
+        lutra_error_clear(err);
+        return 0;
+    }
+    if (mysql_num_rows(result) > 0) {
+        lutra_buf_printf(wrong,
+                         "%slog_slave_updates is OFF at a replica, whose binlog lacks what it "
+                         "replicates; set it to ON",
+                         wrong->len ? "; " : "");
+    }
+    mysql_free_result(result);
+    return 0;
+}
+
+static void tell_filters(struct lutra_conn *conn)
+{
+    struct lutra_error ignored = {0};
+    MYSQL_RES *result = lutra_conn_query(conn, &ignored, "SHOW MASTER STATUS");
+    MYSQL_ROW row = result ? mysql_fetch_row(result) : NULL;
+    if (row && ((row[2] && row[2][0]) || (row[3] && row[3][0]))) {
+        LUTRA_WARN("source.binlog_is_filtered", LUTRA_F_STR("source", conn->endpoint.name),
+                   LUTRA_F_STR("binlog_do_db", row[2] ? row[2] : ""),
+                   LUTRA_F_STR("binlog_ignore_db", row[3] ? row[3] : ""));
+    }
+    if (result) {
+        mysql_free_result(result);
+    }
 }
 
 /* ---- Tables ---- */
@@ -179,13 +216,22 @@ int lutra_source_look(struct lutra_conn *conn,
     if (lutra_conn_open(conn, 0, err) || check_flavor(conn, info, err)) {
         return -1;
     }
-    int rc = check_settings(conn, info, &wrong, err) || check_rights(conn, &wrong, err) ? -1 : 0;
+    bool logs_replicated = true;
+    int rc = check_settings(conn, info, &logs_replicated, &wrong, err) ||
+                     check_rights(conn, &wrong, err) ||
+                     (!logs_replicated && check_replica(conn, &wrong, err))
+                 ? -1
+                 : 0;
     if (rc == 0 && wrong.len) {
         rc = lutra_error_set(err, LUTRA_CONFIG, 0, "%s: %s", conn->endpoint.name,
                              lutra_buf_cstr(&wrong));
     }
     lutra_buf_fini(&wrong);
-    return rc ? rc : collect_unfits(conn, unfits, err);
+    if (rc) {
+        return -1;
+    }
+    tell_filters(conn);
+    return collect_unfits(conn, unfits, err);
 }
 
 /* ---- Positions ---- */

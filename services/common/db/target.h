@@ -101,6 +101,8 @@ void lutra_target_rollback(struct lutra_target *target, lutra_target_fn done, vo
 /* Drops queued calls (their completions do not come), interrupts the running one, closes the
  * connection. */
 void lutra_target_close(struct lutra_target *target);
+/* Waits for the interrupted call, which is at once but for a connection that is being made to a
+ * silent address: at most the connect time-out of 5 s. */
 void lutra_target_free(struct lutra_target *target);
 
 /* Statistics for status and metrics. */

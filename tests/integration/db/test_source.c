@@ -307,6 +307,13 @@ Test(source_own, wrong_settings_are_named_with_their_cure)
                   strstr(reply.err.msg, "binlog_row_image is MINIMAL, set it to FULL") &&
                   strstr(reply.err.msg, "binlog_row_metadata is NO_LOG, set it to FULL"),
               "%s", reply.err.msg);
+    /* A replica that does not log what it replicates; a primary may have it off. */
+    lutra_sql_exec(sql, "SET GLOBAL binlog_format=ROW, binlog_row_image=FULL,"
+                        " binlog_row_metadata=FULL");
+    cr_expect_eq(check(source).err.class, LUTRA_OK);
+    lutra_sql_exec(sql, "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_USER='nobody'");
+    reply = check(source);
+    cr_expect(strstr(reply.err.msg, "log_slave_updates is OFF at a replica"), "%s", reply.err.msg);
     static const char *const without[] = {"skip_log_bin", NULL};
     struct lutra_test_mariadb quiet = lutra_test_mariadb_start("quiet", without);
     struct lutra_source *silent = source_of(quiet.socket, "root");
