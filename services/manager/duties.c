@@ -164,7 +164,7 @@ static void restart_if_held_up(struct lutra_pipeline *pipeline, void *arg)
     }
     mgr_pipeline_look(mine, &view, &verdict);
     if (!verdict.permit || verdict.state == MGR_RUNNING || verdict.fence_pending ||
-        (verdict.streaming && mine->moved_ms > dead->node->vanished_ms)) {
+        (verdict.agreed && mine->moved_ms > dead->node->vanished_ms)) {
         return;
     }
     snprintf(reason, sizeof(reason), "%s %s is gone for %" PRIu64 " s: %s", dead->node->service,

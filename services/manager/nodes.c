@@ -235,6 +235,22 @@ const json_t *mgr_nodes_entry(struct mgr_nodes *nodes,
     return NULL;
 }
 
+unsigned mgr_nodes_serving(struct mgr_nodes *nodes, const char *service, const char *pipeline)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < N_SERVICES; i++) {
+        if (strcmp(services[i], service) != 0) {
+            continue;
+        }
+        for (struct node *node = nodes->groups[i].first; node != NULL; node = node->next) {
+            n += node->znode != NULL && node->pub.answers &&
+                 mgr_state_entry(node->state, pipeline) != NULL;
+        }
+    }
+    return n;
+}
+
 /* ---- what they say ---- */
 
 static void wake_waiters(struct mgr_nodes *nodes)

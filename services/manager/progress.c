@@ -89,9 +89,9 @@ static void fill_states(const json_t *select, const json_t *load, struct mgr_vie
     view->load_answers = owns(load);
     view->select_epoch = number(select, "epoch");
     view->load_epoch = number(load, "epoch");
-    view->select_state =
-        strcmp(text(select, "state"), "STREAM") != 0 ? text(select, "state") : NULL;
     view->start_pending = text(load, "position")[0] == '\0';
+    view->select_state = text(select, "state");
+    view->load_state = text(load, "state");
     view->in_flight = number(select, "in_flight");
     view->last_error =
         text(load, "last_error")[0] != '\0' ? text(load, "last_error") : text(select, "last_error");
@@ -119,13 +119,15 @@ void mgr_pipeline_look(struct mgr_pipeline *mine,
         load = mgr_nodes_entry(manager->nodes, "load", view->load_owner, pipeline->id);
     }
     fill_states(select, load, view);
+    view->extracts = mgr_nodes_serving(manager->nodes, "extract", pipeline->id);
+    view->transforms = mgr_nodes_serving(manager->nodes, "transform", pipeline->id);
     mgr_view_judge(view, verdict);
     /* Without a permit, or with nothing in flight, there is no reason to move. */
     if (has_moved(mine, select, load) || !verdict->permit || view->in_flight == 0 ||
         !view->select_answers) {
         mine->moved_ms = now_ms;
     }
-    if (!verdict->permit || verdict->streaming) {
+    if (!verdict->permit || verdict->flowing || verdict->stuck || verdict->state == MGR_UNKNOWN) {
         mine->no_stream_since_ms = 0;
     } else if (mine->no_stream_since_ms == 0) {
         mine->no_stream_since_ms = now_ms > 0 ? now_ms : 1;

@@ -106,12 +106,30 @@ static const char *missing(const struct mgr_view *view, bool fence_pending, char
         snprintf(buf, size, "select has not begun epoch %" PRIu64 " yet", view->origin_epoch);
         return buf;
     }
-    if (view->select_answers && view->select_state != NULL) {
+    return NULL;
+}
+
+/* Why the stream does not flow although both owners agree about it, or NULL. select's DRAINING: it
+ * has stopped reading for good and waits for what is in flight, before it says why. */
+static const char *not_flowing(const struct mgr_view *view, char *buf, size_t size)
+{
+    if (strcmp(view->load_state, "RUN") != 0) {
+        snprintf(buf, size, "load does not apply yet: %s", view->load_state);
+        return buf;
+    }
+    if (strcmp(view->select_state, "STREAM") != 0 && strcmp(view->select_state, "DRAINING") != 0) {
         snprintf(buf, size, "select does not read yet: %s", view->select_state);
         return buf;
     }
-    if (view->load_answers && view->start_pending) {
+    if (view->start_pending) {
         return "the start position is not committed at the target yet";
+    }
+    if (view->extracts == 0 || view->transforms == 0) {
+        snprintf(buf, size, "no instance of %s serves it",
+                 view->extracts > 0     ? "transform"
+                 : view->transforms > 0 ? "extract"
+                                        : "extract and transform");
+        return buf;
     }
     return NULL;
 }
@@ -126,21 +144,26 @@ static void add_last_error(const struct mgr_view *view, struct mgr_verdict *verd
     }
 }
 
+static void judge_waiting(const struct mgr_view *view, struct mgr_verdict *verdict, const char *why)
+{
+    if (view->waiting_ms >= view->stall_ms) {
+        set(verdict, MGR_STALLED, "%s, for %" PRIu64 " s", why, view->waiting_ms / 1000);
+    } else {
+        set(verdict, MGR_STARTING, "%s", why);
+    }
+    add_last_error(view, verdict);
+}
+
 static void judge_permitted(const struct mgr_view *view, struct mgr_verdict *verdict)
 {
     char buf[128];
     const char *why = missing(view, verdict->fence_pending, buf, sizeof(buf));
 
     if (why != NULL) {
-        if (view->waiting_ms >= view->stall_ms) {
-            set(verdict, MGR_STALLED, "%s, for %" PRIu64 " s", why, view->waiting_ms / 1000);
-        } else {
-            set(verdict, MGR_STARTING, "%s", why);
-        }
-        add_last_error(view, verdict);
+        judge_waiting(view, verdict, why);
         return;
     }
-    verdict->streaming = true;
+    verdict->agreed = true;
     if (!view->select_answers || !view->load_answers) {
         set(verdict, MGR_UNKNOWN, "%s owner %s does not tell its state",
             view->select_answers ? "load" : "select",
@@ -154,6 +177,12 @@ static void judge_permitted(const struct mgr_view *view, struct mgr_verdict *ver
         add_last_error(view, verdict);
         return;
     }
+    why = not_flowing(view, buf, sizeof(buf));
+    if (why != NULL) {
+        judge_waiting(view, verdict, why);
+        return;
+    }
+    verdict->flowing = true;
     set(verdict, MGR_RUNNING, "%s", "");
 }
 

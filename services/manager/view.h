@@ -39,7 +39,8 @@ struct mgr_view {
     /* From the owners' /state. */
     bool select_answers, load_answers; /* they know the pipeline and own it */
     uint64_t select_epoch, load_epoch;
-    const char *select_state; /* what select does in its epoch; NULL: it reads */
+    const char *select_state, *load_state; /* "STREAM", "RUN" when they work; "" unknown */
+    unsigned extracts, transforms;         /* instances that serve the pipeline and answer */
     bool start_pending; /* the target has no position yet: what `start:` means is not settled */
     uint64_t in_flight;
     const char *last_error; /* "" when none */
@@ -55,7 +56,8 @@ struct mgr_verdict {
     char reason[640]; /* "" when there is nothing to say */
     bool permit;
     bool fence_pending; /* an epoch is wanted that load has not made yet */
-    bool streaming;     /* owners, origin and select agree about one epoch */
+    bool agreed;        /* owners, origin and select are of one epoch */
+    bool flowing;       /* and every stage works; only then does the time of a start not count */
     bool stuck;         /* STALLED with data in flight: a RESTART may help */
 };
 void mgr_view_judge(const struct mgr_view *view, struct mgr_verdict *verdict);

@@ -359,12 +359,16 @@ void fixture_numbers(
              pipeline, epoch, published, consumed, applied, published - consumed);
     fixture_service("select", "s1", text);
     snprintf(text, sizeof(text),
-             "{\"pipelines\":[{\"pipeline\":\"%s\",\"state\":\"RUNNING\",\"epoch\":%u,"
+             "{\"pipelines\":[{\"pipeline\":\"%s\",\"state\":\"RUN\",\"epoch\":%u,"
              "\"owner\":true,\"last_error\":\"\",\"position\":\"b.1:4\",\"process_id\":%u,"
              "\"buffered\":[],\"units\":%u,\"rows\":%u,\"lag_ms\":5.5,\"lag_p50_ms\":-1,"
              "\"lag_p99_ms\":9.0,\"rows_per_s\":12.0}]}",
              pipeline, epoch, applied, applied, applied * 10);
     fixture_service("load", "l1", text);
+    snprintf(text, sizeof(text), "{\"pipelines\":[{\"pipeline\":\"%s\",\"in_hand\":[]}]}",
+             pipeline);
+    fixture_service("extract", "e0", text);
+    fixture_service("transform", "t0", text);
 }
 
 void fixture_running(const char *pipeline)

@@ -61,7 +61,7 @@ fixture_definition(const char *channel, const char *p1, const char *p2, const ch
 /* Applied and started, control epoch 5, an origin of epoch 5, owners s1 and l1, all registered and
  * answering. */
 void fixture_running(const char *pipeline);
-/* /state of select s1 and load l1 for the pipeline. */
+/* /state of select s1, extract e0, transform t0 and load l1 for the pipeline. */
 void fixture_numbers(
     const char *pipeline, unsigned epoch, unsigned published, unsigned consumed, unsigned applied);
 void fixture_service(const char *service, const char *instance, const char *state);

@@ -31,7 +31,7 @@ Test(manager_status, a_running_pipeline_with_its_numbers)
     cr_assert_str_eq(fixture_text("pipelines.0.owners.load"), "l1");
     cr_assert_str_eq(fixture_text("pipelines.0.position.read"), "b.1:9");
     cr_assert_str_eq(fixture_text("pipelines.0.position.applied"), "b.1:4");
-    cr_assert_eq(json_array_size(json_object_get(json_object_get(one, "instances"), "extract")), 2);
+    cr_assert_eq(json_array_size(json_object_get(json_object_get(one, "instances"), "extract")), 3);
     cr_assert_eq(json_array_size(json_object_get(json_object_get(one, "process"), "extract")), 3);
     cr_assert_eq(json_integer_value(json_object_get(json_object_get(one, "process"), "in_flight")),
                  3);
@@ -103,7 +103,7 @@ Test(manager_status, states_are_asked_for_once_a_second_at_most)
     for (int i = 0; i < 50; i++) {
         fixture_call(0, "GET", "/v1/status", NULL);
     }
-    cr_assert_leq(f.fetches - before, 4);
+    cr_assert_leq(f.fetches - before, 8);
 }
 
 Test(manager_status, each_step_towards_running)
@@ -120,6 +120,11 @@ Test(manager_status, each_step_towards_running)
     cr_assert_str_eq(fixture_text("pipelines.0.reason"), "no select owner");
     fixture_owner("c", "select", "s1");
     fixture_origin("c", 1, "s1");
+    fixture_numbers("c", 1, 0, 0, 0);
+    fixture_service("transform", "t0", "{\"pipelines\":[]}");
+    fixture_run(3000);
+    cr_assert_str_eq(fixture_state("c"), "STARTING");
+    cr_assert_str_eq(fixture_text("pipelines.0.reason"), "no instance of transform serves it");
     fixture_numbers("c", 1, 0, 0, 0);
     fixture_run(3000);
     cr_assert_str_eq(fixture_state("c"), "RUNNING", "%s", fixture_text("pipelines.0.reason"));

@@ -28,6 +28,10 @@ static struct mgr_view healthy(void)
         .load_answers = true,
         .select_epoch = 5,
         .load_epoch = 5,
+        .select_state = "STREAM",
+        .load_state = "RUN",
+        .extracts = 2,
+        .transforms = 1,
         .in_flight = 3,
         .last_error = "",
         .wall_ms = 1700000000000,
@@ -57,7 +61,7 @@ Test(view, running)
     struct mgr_view view = healthy();
 
     expect(&view, MGR_RUNNING, "");
-    cr_assert(judge(&view).streaming);
+    cr_assert(judge(&view).agreed && judge(&view).flowing);
     cr_assert_not(judge(&view).fence_pending);
     view.in_flight = 0;
     view.still_ms = 1000000; /* nothing to do is no stall */
@@ -145,7 +149,31 @@ Test(view, each_thing_that_keeps_the_stream_from_being_there)
     view = healthy();
     view.select_epoch = 4;
     expect(&view, MGR_STARTING, "select has not begun epoch 5");
-    cr_assert_not(judge(&view).streaming);
+    cr_assert_not(judge(&view).agreed);
+}
+
+Test(view, owners_that_do_not_work_yet_are_not_running)
+{
+    struct mgr_view view = healthy();
+
+    view.select_state = "CHECK";
+    expect(&view, MGR_STARTING, "select does not read yet: CHECK");
+    cr_assert_not(judge(&view).flowing);
+    view.waiting_ms = 40000;
+    view.last_error = "no route to host";
+    expect(&view, MGR_STALLED, "select does not read yet: CHECK, for 40 s; no route to host");
+    cr_assert_not(judge(&view).stuck);
+    view = healthy();
+    view.load_state = "HALTED";
+    expect(&view, MGR_STARTING, "load does not apply yet: HALTED");
+    view = healthy();
+    view.extracts = 0;
+    expect(&view, MGR_STARTING, "no instance of extract serves it");
+    view.transforms = 0;
+    expect(&view, MGR_STARTING, "extract and transform");
+    view.still_ms = 31000; /* with data in flight it is a stall all the same */
+    expect(&view, MGR_STALLED, "no progress for 31 s");
+    cr_assert(judge(&view).stuck);
 }
 
 /* Rows written once it says RUNNING are carried, also with `start: current`. */
@@ -155,7 +183,7 @@ Test(view, it_does_not_run_before_it_reads_from_a_settled_position)
 
     view.select_state = "RESOLVE";
     expect(&view, MGR_STARTING, "select does not read yet: RESOLVE");
-    view.select_state = NULL;
+    view.select_state = "STREAM";
     view.start_pending = true;
     expect(&view, MGR_STARTING, "start position");
 }
