@@ -200,30 +200,6 @@ static void publish(struct sent *sent)
                  0, "%s", err.msg);
 }
 
-static void fill(struct batch_maker *m, uint64_t process_id, uint32_t rows)
-{
-    struct lutra_buf body = {0};
-    uint32_t table = batch_orders(m);
-    char name[64];
-    for (uint32_t i = 0; i < rows; i++) {
-        uint32_t transaction = i == 0       ? 0
-                               : i % 3 == 0 ? batch_transaction(m)
-                                            : (uint32_t)m->head->n_transactions - 1;
-        bool update = i % 4 == 1;
-        orders_body(&body, update);
-        /* What zstd cannot make small. */
-        uint64_t x = (process_id * 1000003 + i) * 0x9e3779b97f4a7c15u;
-        snprintf(name, sizeof name, "%016llx%016llx", (unsigned long long)x,
-                 (unsigned long long)(x * x));
-        orders_image(&body, x, (int32_t)i, name, (int64_t)i);
-        if (update) {
-            orders_image(&body, x, -(int32_t)i, NULL, (int64_t)i);
-        }
-        batch_raw(m, table, transaction, update ? 31 : i % 4 == 2 ? 32 : 30, &body);
-    }
-    lutra_buf_fini(&body);
-}
-
 /* What must come out at the end, by the pure functions themselves. */
 static void expect(struct sent *sent, const struct lutra_channel *channel)
 {
@@ -255,7 +231,7 @@ static struct sent *make(struct world *w,
     struct sent *sent = &w->sent[w->n_sent++];
     *sent = (struct sent){.world = w, .epoch = epoch, .process_id = process_id};
     m->head->config_version = config_version;
-    fill(m, process_id, rows);
+    batch_fill(m, rows);
     if (bad) {
         m->raw[0]->body.len--;
     }

@@ -176,6 +176,30 @@ void batch_group(struct batch_maker *m,
     m->groups[m->n_groups++] = group;
 }
 
+void batch_fill(struct batch_maker *m, uint32_t events)
+{
+    struct lutra_buf body = {0};
+    uint32_t table = batch_orders(m), transaction = 0;
+    char name[64];
+    for (uint32_t i = 0; i < events; i++) {
+        static const uint8_t codes[] = {30, 31, 32, 30};
+        uint64_t x = (m->head->process_id * 1000003 + i) * 0x9e3779b97f4a7c15u;
+        bool update = i % 4 == 1;
+        if (i > 0 && i % 3 == 0) {
+            transaction = batch_transaction(m);
+        }
+        (void)snprintf(name, sizeof name, "%016llx%016llx", (unsigned long long)x,
+                       (unsigned long long)(x * x));
+        orders_body(&body, update);
+        orders_image(&body, x, (int32_t)i, name, (int64_t)i);
+        if (update) {
+            orders_image(&body, x, -(int32_t)i, NULL, (int64_t)i);
+        }
+        batch_raw(m, table, transaction, codes[i % 4], &body);
+    }
+    lutra_buf_fini(&body);
+}
+
 void batch_pack_raw(struct batch_maker *m, struct lutra_buf *out)
 {
     Lutra__RawBatch batch = LUTRA__RAW_BATCH__INIT;
@@ -215,18 +239,23 @@ struct lutra_envelope batch_envelope(const struct batch_maker *m)
 
 struct lutra_channel *batch_channel(const char *pairs)
 {
+    return batch_channel_named("orders", pairs);
+}
+
+struct lutra_channel *batch_channel_named(const char *name, const char *pairs)
+{
     struct lutra_error err;
     LUTRA_AUTO_FREE char *text =
-        lutra_asprintf("channel: orders\n"
+        lutra_asprintf("channel: %s\n"
                        "sources:\n"
                        "  a: {type: mariadb, host: 127.0.0.1, port: 3306, user: lutra}\n"
                        "  b: {type: mariadb, host: 127.0.0.1, port: 3307, user: lutra}\n"
                        "pipelines:\n"
-                       "  - name: orders\n"
+                       "  - name: %s\n"
                        "    source: a\n"
                        "    target: b\n"
                        "    pairs: %s\n",
-                       pairs);
+                       name, name, pairs);
     struct lutra_channel *channel = lutra_channel_parse(text, strlen(text), "test", &err);
     if (!channel) {
         fprintf(stderr, "%s\n", err.msg);

@@ -61,12 +61,17 @@ void batch_group(struct batch_maker *m,
                  Lutra__RowGroup__Op op,
                  uint32_t n_rows,
                  const struct lutra_buf *rows);
+/* A table shop.orders and this many row events of every operation, some transactions. About 60
+ * bytes a row image, of which zstd leaves half. Always the same for one processId. */
+void batch_fill(struct batch_maker *m, uint32_t events);
 void batch_pack_raw(struct batch_maker *m, struct lutra_buf *out);
 void batch_pack_change(struct batch_maker *m, struct lutra_buf *out);
 /* The headers that belong to it. */
 struct lutra_envelope batch_envelope(const struct batch_maker *m);
 
-/* A channel with one pipeline "orders" from the text of its `pairs:`, JSON or flow YAML. */
-struct lutra_channel *batch_channel(const char *pairs);
+/* A channel `name` with one pipeline of the same name from the text of its `pairs:`, JSON or flow
+ * YAML. */
+struct lutra_channel *batch_channel_named(const char *name, const char *pairs);
+struct lutra_channel *batch_channel(const char *pairs); /* "orders" */
 
 #endif
