@@ -341,10 +341,11 @@ on_checked(const struct lutra_source_info *info, const struct lutra_error *faile
     }
 }
 
-static bool is_matched(const char *schema, const char *table, void *arg)
+static bool is_matched(const char *schema, const char *table, const char *column, void *arg)
 {
     const struct sel_run *run = arg;
-    return lutra_pipeline_match(run->def, schema, table) != NULL;
+    const struct lutra_pair *pair = lutra_pipeline_match(run->def, schema, table);
+    return pair && (!column || lutra_pair_target_column(pair, column));
 }
 
 void sel_stream_check(struct sel_run *run)

@@ -1,11 +1,10 @@
 #include "db/source.h"
 
-void lutra_source_check(struct lutra_source *source,
-                        bool (*match)(const char *schema, const char *table, void *arg),
-                        void (*done)(const struct lutra_source_info *info,
-                                     const struct lutra_error *err,
-                                     void *arg),
-                        void *arg)
+void lutra_source_check(
+    struct lutra_source *source,
+    bool (*match)(const char *schema, const char *table, const char *column, void *arg),
+    void (*done)(const struct lutra_source_info *info, const struct lutra_error *err, void *arg),
+    void *arg)
 {
     source->ops->check(source, match, done, arg);
 }

@@ -44,15 +44,15 @@ struct lutra_source_handler {
 
 /* Connects, checks what replication needs and who the server is. Each refusal (CONFIG) names
  * variable, value and fix: log_bin, binlog_format=ROW, binlog_row_image=FULL,
- * binlog_row_metadata=FULL, grants, the flavor asked for; and every column of a table that `match`
- * accepts whose type Lutra does not carry, as schema.table.column type. RETRY when the server
- * cannot be reached. done is called once; at most one check, resolve or open at a time. */
-void lutra_source_check(struct lutra_source *source,
-                        bool (*match)(const char *schema, const char *table, void *arg),
-                        void (*done)(const struct lutra_source_info *info,
-                                     const struct lutra_error *err,
-                                     void *arg),
-                        void *arg);
+ * binlog_row_metadata=FULL, grants, the flavor asked for; and every column that `match` accepts
+ * whose type Lutra does not carry, as schema.table.column type (column NULL: what is unfit is the
+ * table). RETRY when the server cannot be reached. done is called once; at most one check, resolve
+ * or open at a time. */
+void lutra_source_check(
+    struct lutra_source *source,
+    bool (*match)(const char *schema, const char *table, const char *column, void *arg),
+    void (*done)(const struct lutra_source_info *info, const struct lutra_error *err, void *arg),
+    void *arg);
 /* What `start:` means now, as a position: current, earliest, gtid:..., file:... (kind CHECKPOINT is
  * not for it). */
 void lutra_source_resolve(struct lutra_source *source,
@@ -82,7 +82,7 @@ void lutra_source_free(struct lutra_source *source);
 /* For implementations: the first member of theirs. */
 struct lutra_source_ops {
     void (*check)(struct lutra_source *,
-                  bool (*match)(const char *, const char *, void *),
+                  bool (*match)(const char *, const char *, const char *, void *),
                   void (*done)(const struct lutra_source_info *,
                                const struct lutra_error *,
                                void *),

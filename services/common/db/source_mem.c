@@ -56,7 +56,7 @@ struct mem_source {
     struct mem_event head[2];
     struct lutra_error end; /* how the stream is to end */
 
-    bool (*match)(const char *, const char *, void *); /* the question under way */
+    bool (*match)(const char *, const char *, const char *, void *); /* the question under way */
     void (*check_done)(const struct lutra_source_info *, const struct lutra_error *, void *);
     void (*resolve_done)(const struct lutra_position *, const struct lutra_error *, void *);
     void *question_arg;
@@ -337,7 +337,7 @@ static void on_answer_cb(void *arg)
 
 static void
 mem_check(struct lutra_source *source,
-          bool (*match)(const char *, const char *, void *),
+          bool (*match)(const char *, const char *, const char *, void *),
           void (*done)(const struct lutra_source_info *, const struct lutra_error *, void *),
           void *arg)
 {

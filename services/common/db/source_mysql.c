@@ -57,7 +57,7 @@ struct question {
     struct mysql_source *owner;
     uint64_t generation;
     enum question_kind kind;
-    bool (*match)(const char *, const char *, void *);
+    bool (*match)(const char *, const char *, const char *, void *);
     void (*check_done)(const struct lutra_source_info *, const struct lutra_error *, void *);
     void (*resolve_done)(const struct lutra_position *, const struct lutra_error *, void *);
     void *arg;
@@ -153,7 +153,7 @@ static void match_unfits(struct question *q)
     size_t n = 0;
     for (size_t i = 0; i < q->unfits.n; i++) {
         const struct lutra_unfit *unfit = &q->unfits.items[i];
-        if (!q->match || !q->match(unfit->schema, unfit->table, q->arg)) {
+        if (!q->match || !q->match(unfit->schema, unfit->table, unfit->column, q->arg)) {
             continue;
         }
         if (text.len < 700) {
@@ -229,7 +229,7 @@ static struct question *ask(struct lutra_source *source, enum question_kind kind
 
 static void
 mysql_check(struct lutra_source *source,
-            bool (*match)(const char *, const char *, void *),
+            bool (*match)(const char *, const char *, const char *, void *),
             void (*done)(const struct lutra_source_info *, const struct lutra_error *, void *),
             void *arg)
 {
