@@ -278,7 +278,7 @@ static char *refusal_of(struct cluster *c, const char *const *words)
     const char *reason = json_string_value(json_object_get(status, "reason"));
     bool found = state != NULL && reason != NULL && strcmp(state, "ROLLED_BACK") == 0;
     for (; found && *words != NULL; words++) {
-        found = strstr(reason, *words) != NULL;
+        found = strcasestr(reason, *words) != NULL;
     }
     char *text = found ? strdup(reason) : NULL;
     json_decref(status);

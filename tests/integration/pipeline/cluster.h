@@ -70,8 +70,8 @@ int cluster_ctl_output(struct cluster *c, char **output, const char *format, ...
 json_t *cluster_status(struct cluster *c);
 json_t *cluster_status_of(struct cluster *c, const char *pipeline);
 void cluster_await_state(struct cluster *c, const char *state, uint64_t deadline_ms);
-/* Waits until the pipeline is ROLLED_BACK for a reason that has all these words (ended by NULL).
- * The reason, heap. */
+/* Waits until the pipeline is ROLLED_BACK for a reason that has all these words, in upper or lower
+ * case (ended by NULL). The reason, heap. */
 char *cluster_await_refusal(struct cluster *c, const char *word, ...) __attribute__((sentinel));
 /* The entry of this pipeline in a service's /state; NULL when it does not answer. json_decref it.
  */
