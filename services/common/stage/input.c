@@ -13,6 +13,22 @@ static struct stg_pipeline *find(struct lutra_stage_engine *engine, const char *
     return p;
 }
 
+/* Only for the time that it saves the first process. */
+static void on_warm(const struct lutra_error *err, void *arg)
+{
+    struct stg_pipeline *p = arg;
+    LUTRA_ASSERT(p->magic == STG_PIPELINE_MAGIC);
+    p->warm = err == NULL;
+}
+
+static void warm_up(struct stg_pipeline *p)
+{
+    if (!p->warm) {
+        lutra_bus_forget(p->engine->env->bus, p);
+        lutra_bus_warm_up(p->engine->env->bus, p->topic_out, on_warm, p);
+    }
+}
+
 static void on_assigned(const char *topic, int32_t partition, void *arg)
 {
     struct lutra_stage_engine *engine = arg;
@@ -21,6 +37,7 @@ static void on_assigned(const char *topic, int32_t partition, void *arg)
     if (p) {
         stg_partition_drop(p, partition);
         (void)stg_partition_get(p, partition);
+        warm_up(p);
         LUTRA_INFO("stage.assigned", LUTRA_F_STR("pipeline", p->id),
                    LUTRA_F_I64("partition", partition));
     }

@@ -80,6 +80,7 @@ void stg_pipeline_free(struct stg_pipeline *p)
         stg_partition_drop(p, (int32_t)i);
     }
     lutra_free(p->partitions);
+    lutra_bus_forget(engine->env->bus, p);
     lutra_request_forget(engine->env->coord, p);
     lutra_timer_free(p->request_timer);
     lutra_metrics_label(&labels, "pipeline", p->id);

@@ -72,6 +72,7 @@ struct stg_pipeline {
     size_t n_partitions; /* slots; NULL: not ours */
     struct stg_partition **partitions;
 
+    bool warm;                /* the producer knows topic_out */
     uint64_t epoch;           /* the highest seen */
     uint64_t last_process_id; /* the highest of this epoch that is acknowledged */
     bool stopped;             /* this epoch: a batch could not be worked on */
