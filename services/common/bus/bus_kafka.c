@@ -37,7 +37,7 @@ static const struct setting consumer_defaults[] = {
     {"fetch.message.max.bytes", "1048576"},
     {"fetch.max.bytes", "16777216"},
     {"queued.max.messages.kbytes", "8192"}, /* per partition, since each has a queue of its own */
-    {"queued.min.messages", "10000"},
+    {"queued.min.messages", "20000"},
 };
 
 static const struct setting member_defaults[] = {
@@ -288,29 +288,24 @@ int kafka_error(struct lutra_error *err, rd_kafka_resp_err_t code, const char *t
 
 /* ---- destroying handles ---- */
 
-struct destroy_job {
+/* Does nothing but wait for its turn: after the jobs that use the handle. */
+struct retire_job {
     struct lutra_job job;
+    struct kafka_reaper *reaper;
     rd_kafka_t *rk;
 };
 
-/* Without leaving the group: who has to leave has done it before. */
-static void destroy_handle(rd_kafka_t *rk)
+static void retire_run(struct lutra_job *job, void *worker_state)
 {
-    if (rd_kafka_type(rk) == RD_KAFKA_PRODUCER) {
-        rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-                               RD_KAFKA_PURGE_F_NON_BLOCKING);
-    }
-    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-}
-
-static void destroy_run(struct lutra_job *job, void *worker_state)
-{
+    (void)job;
     (void)worker_state;
-    destroy_handle(((struct destroy_job *)job)->rk);
 }
 
-static void destroy_done(struct lutra_job *job)
+static void retire_done(struct lutra_job *base)
 {
+    struct retire_job *job = (struct retire_job *)base;
+
+    kafka_reaper_take(job->reaper, job->rk);
     lutra_free(job);
 }
 
@@ -327,15 +322,16 @@ static void reap_retired(struct kafka_bus *bus)
 {
     while (bus->retired) {
         struct kafka_retired *retired = bus->retired;
+        struct retire_job *job;
 
         LL_DELETE(bus->retired, retired);
         if (bus->closing) {
-            destroy_handle(retired->rk);
+            kafka_reaper_take(bus->reaper, retired->rk);
         } else {
-            struct destroy_job *job = LUTRA_NEW(struct destroy_job);
-
-            job->job.run = destroy_run;
-            job->job.done = destroy_done;
+            job = LUTRA_NEW(struct retire_job);
+            job->job.run = retire_run;
+            job->job.done = retire_done;
+            job->reaper = bus->reaper;
             job->rk = retired->rk;
             lutra_worker_submit(bus->worker, &job->job);
         }
@@ -343,12 +339,9 @@ static void reap_retired(struct kafka_bus *bus)
     }
 }
 
-/* Jobs that were never begun. */
+/* Jobs that were never begun, or whose result was not delivered any more. */
 static void drop_job(struct lutra_job *job)
 {
-    if (job->run == destroy_run) {
-        destroy_handle(((struct destroy_job *)job)->rk);
-    }
     job->done(job);
 }
 
@@ -449,7 +442,7 @@ static void kafka_free(struct lutra_bus *base)
 {
     struct kafka_bus *bus = (struct kafka_bus *)base;
     /* Nothing to wait for when nobody answers. */
-    uint64_t deadline_ms = lutra_clock_now_ms() + (base->healthy ? 4000 : 300);
+    uint64_t deadline_ms = lutra_clock_now_ms() + (base->healthy ? 3000 : 300);
 
     bus->closing = true;
     kafka_producer_close(bus, deadline_ms);
@@ -457,6 +450,7 @@ static void kafka_free(struct lutra_bus *base)
     kafka_admin_close(bus);
     lutra_worker_free(bus->worker, drop_job);
     reap_retired(bus);
+    kafka_reaper_free(bus->reaper, 1500);
     free_rest(bus);
 }
 
@@ -548,6 +542,7 @@ struct lutra_bus *lutra_bus_kafka_new(struct lutra_loop *loop,
         return NULL;
     }
     register_metrics(bus, metrics);
+    bus->reaper = kafka_reaper_new();
     bus->worker = lutra_worker_new(loop, "bus", NULL, NULL, NULL);
     lutra_timer_start(bus->tick, KAFKA_TICK_MS);
     return &bus->base;

@@ -8,6 +8,9 @@
 #include "bus/bus_kafka_impl.h"
 
 #define MAX_HEADERS 64
+/* Well below what a partition's queue holds (queued.max.messages.kbytes, queued.min.messages). */
+#define WAKE_EVERY_BYTES ((size_t)1 << 20)
+#define WAKE_EVERY_MESSAGES 5000
 
 /* ---- delivery ---- */
 
@@ -29,6 +32,52 @@ static size_t take_headers(const rd_kafka_message_t *message, struct lutra_bus_h
     return n;
 }
 
+static void
+on_woken(struct kafka_consumer *consumer, uint64_t id, const struct kafka_offsets *offsets);
+
+/* A partition whose queue was full is looked at by librdkafka's thread once a second only, unless
+ * something wakes that thread (there is no fetch.queue.backoff.ms before 2.2): that would be one
+ * queue full a second. A request to the leader wakes it; its answer does not matter. */
+static void wake_fetcher(struct kafka_part *part)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+
+    part->taken_bytes = part->taken = 0;
+    part->waking = true;
+    rd_kafka_topic_partition_list_add(list, part->topic, part->partition);
+    kafka_offsets_ask(part->consumer, list, KAFKA_WANT_WATERMARKS, part->id, on_woken);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static void
+on_woken(struct kafka_consumer *consumer, uint64_t id, const struct kafka_offsets *offsets)
+{
+    struct kafka_part *part;
+
+    (void)offsets;
+    DL_FOREACH(consumer->parts, part)
+    {
+        if (part->id == id) {
+            part->waking = false;
+            /* Emptied meanwhile: perhaps it was still full when it was looked at. */
+            if (part->taken > 0 && rd_kafka_queue_length(kafka_pump_queue(part->pump)) == 0) {
+                wake_fetcher(part);
+            }
+            return;
+        }
+    }
+}
+
+static void count_taken(struct kafka_part *part, size_t bytes)
+{
+    part->taken_bytes += bytes;
+    part->taken++;
+    if (!part->waking &&
+        (part->taken_bytes >= WAKE_EVERY_BYTES || part->taken >= WAKE_EVERY_MESSAGES)) {
+        wake_fetcher(part);
+    }
+}
+
 static void deliver(struct kafka_part *part, const rd_kafka_message_t *rkmessage)
 {
     struct lutra_bus_header headers[MAX_HEADERS];
@@ -48,6 +97,7 @@ static void deliver(struct kafka_part *part, const rd_kafka_message_t *rkmessage
         return; /* fetched before the partition was assigned anew */
     }
     part->position = rkmessage->offset + 1;
+    count_taken(part, rkmessage->len);
     message.n_headers = take_headers(rkmessage, headers);
     lutra_counter_add(consumer->bus->metrics.received, 1);
     /* The callback may free the part. */

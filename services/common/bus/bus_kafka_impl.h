@@ -46,6 +46,13 @@ void kafka_pump_kick(struct kafka_pump *pump);
 void kafka_pump_wait(struct kafka_pump *pump, int timeout_ms);
 rd_kafka_queue_t *kafka_pump_queue(struct kafka_pump *pump);
 
+/* ---- reaper: destroys handles in the background ---- */
+struct kafka_reaper;
+struct kafka_reaper *kafka_reaper_new(void);
+void kafka_reaper_take(struct kafka_reaper *reaper, rd_kafka_t *rk);
+/* Waits for what is under way, at most so long. */
+void kafka_reaper_free(struct kafka_reaper *reaper, unsigned wait_ms);
+
 /* ---- producer ---- */
 struct kafka_send {
     lutra_bus_ack_fn ack; /* NULL: forgotten */
@@ -76,6 +83,8 @@ struct kafka_part {
     struct kafka_reader *reader; /* or NULL: the consumer's subscription */
     struct kafka_pump *pump;     /* NULL: not assigned yet */
     bool paused;
+    bool waking;               /* a request is under way that wakes librdkafka */
+    size_t taken, taken_bytes; /* from the queue since librdkafka was last woken */
     bool resolving;            /* a job finds out offsets */
     int64_t position;          /* next offset to deliver, -1: not known yet */
     int64_t commit, committed; /* asked for; known to be written; -1: none */
@@ -157,6 +166,7 @@ struct kafka_bus {
     char *brokers, *client_id;
     struct lutra_config_map extra; /* copied */
     struct lutra_worker *worker;
+    struct kafka_reaper *reaper;
     struct lutra_timer *tick;
     struct lutra_task *reap;
     bool closing;         /* no callbacks to the users of the bus any more */

@@ -11,6 +11,7 @@
 
 struct lutra_loop *client_loop;
 static struct kafka_client *clients[8];
+static char *names[8];
 
 void client_setup(void)
 {
@@ -25,6 +26,20 @@ void client_teardown(void)
         }
     }
     lutra_loop_free(client_loop);
+    for (size_t i = 0; i < 8; i++) {
+        free(names[i]);
+    }
+}
+
+char *client_name(const char *prefix)
+{
+    size_t i = 0;
+
+    while (names[i]) {
+        i++;
+    }
+    names[i] = lutra_test_unique(prefix);
+    return names[i];
 }
 
 struct kafka_client *client_new(const char *brokers, const struct lutra_config_map *extra)

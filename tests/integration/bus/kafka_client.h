@@ -30,6 +30,9 @@ extern struct lutra_loop *client_loop; /* made by client_setup */
 void client_setup(void);
 void client_teardown(void);
 
+/* A name nobody else uses; freed by client_teardown. */
+char *client_name(const char *prefix);
+
 struct kafka_client *client_new(const char *brokers, const struct lutra_config_map *extra);
 void client_free(struct kafka_client *client);
 void client_read(struct kafka_client *client,

@@ -15,7 +15,7 @@ Test(bus_groups, a_killed_member_is_succeeded_within_seconds)
 {
     const char *brokers = lutra_test_stack()->kafka;
     struct kafka_client *client = client_new(brokers, NULL);
-    char *topic = lutra_test_unique("kill"), *group = lutra_test_unique("g");
+    char *topic = client_name("kill"), *group = client_name("g");
     const char *argv[] = {BUS_MEMBER, brokers, group, topic, NULL};
     struct lutra_proc *other;
     uint64_t killed_ms;
@@ -48,7 +48,7 @@ Test(bus_groups, a_member_that_leaves_hands_over_at_once_and_from_its_commit)
     const char *brokers = lutra_test_stack()->kafka;
     struct kafka_client *client = client_new(brokers, NULL);
     struct kafka_client *other = client_new(brokers, NULL);
-    char *topic = lutra_test_unique("leave"), *group = lutra_test_unique("g");
+    char *topic = client_name("leave"), *group = client_name("g");
     uint64_t left_ms;
 
     client_make_topic(client, topic, 2);
@@ -82,8 +82,8 @@ Test(bus_groups, a_topic_made_after_the_subscription_is_picked_up_soon)
 {
     const char *brokers = lutra_test_stack()->kafka;
     struct kafka_client *client = client_new(brokers, NULL);
-    char *topic = lutra_test_unique("late"), *group = lutra_test_unique("g");
-    char *there = lutra_test_unique("there");
+    char *topic = client_name("late"), *group = client_name("g");
+    char *there = client_name("there");
     const char *topics[] = {there, topic};
     uint64_t made_ms;
 
@@ -115,7 +115,7 @@ Test(bus_groups, an_idle_member_stays_in_its_group)
     char *keys[] = {key}, *values[] = {value};
     struct lutra_config_map extra = {.n = 1, .keys = keys, .values = values};
     struct kafka_client *client = client_new(brokers, &extra);
-    char *topic = lutra_test_unique("idle"), *group = lutra_test_unique("g");
+    char *topic = client_name("idle"), *group = client_name("g");
 
     client_make_topic(client, topic, 1);
     client_subscribe(client, group, topic);
@@ -129,7 +129,7 @@ Test(bus_groups, a_paused_partition_holds_and_the_other_one_flows)
 {
     const char *brokers = lutra_test_stack()->kafka;
     struct kafka_client *client = client_new(brokers, NULL);
-    char *topic = lutra_test_unique("pause"), *group = lutra_test_unique("g");
+    char *topic = client_name("pause"), *group = client_name("g");
 
     client_make_topic(client, topic, 2);
     client_subscribe(client, group, topic);

@@ -17,7 +17,7 @@ Test(bus_kafka, acks_come_in_order_and_so_do_messages)
 {
     const char *brokers = lutra_test_stack()->kafka;
     struct kafka_client *client = client_new(brokers, NULL);
-    char *topic = lutra_test_unique("order");
+    char *topic = client_name("order");
     unsigned done;
 
     client_make_topic(client, topic, 2);
@@ -64,7 +64,7 @@ Test(bus_kafka, twenty_megabytes_travel_in_chunks)
 {
     const char *brokers = lutra_test_stack()->kafka;
     struct kafka_client *client = client_new(brokers, NULL);
-    char *topic = lutra_test_unique("chunks");
+    char *topic = client_name("chunks");
     struct lutra_envelope envelope = {
         .epoch = 1, .nonce = "00112233445566aa", .process_id = 77, .config_version = 1};
     struct lutra_error err;
@@ -92,7 +92,7 @@ Test(bus_kafka, headers_and_keys_pass_through)
 {
     const char *brokers = lutra_test_stack()->kafka;
     struct kafka_client *client = client_new(brokers, NULL);
-    char *topic = lutra_test_unique("headers");
+    char *topic = client_name("headers");
     struct lutra_bus_header headers[] = {{"lutra-epoch", "7"}, {"empty", ""}};
     struct lutra_bus_record record = {.topic = topic,
                                       .key = "42",
@@ -119,7 +119,7 @@ Test(bus_kafka, commits_of_a_reader_show_in_its_group_and_are_where_it_begins)
 {
     const char *brokers = lutra_test_stack()->kafka;
     struct kafka_client *client = client_new(brokers, NULL);
-    char *topic = lutra_test_unique("commit"), *group = lutra_test_unique("g");
+    char *topic = client_name("commit"), *group = client_name("g");
 
     client_make_topic(client, topic, 1);
     client_publish_numbers(client, topic, 0, 0, 10);
@@ -150,7 +150,7 @@ Test(bus_kafka, a_reader_may_begin_at_the_end)
 {
     const char *brokers = lutra_test_stack()->kafka;
     struct kafka_client *client = client_new(brokers, NULL);
-    char *topic = lutra_test_unique("end");
+    char *topic = client_name("end");
 
     client_make_topic(client, topic, 1);
     client_publish_numbers(client, topic, 0, 0, 10);
@@ -167,7 +167,7 @@ Test(bus_kafka, readers_of_one_group_come_and_go_independently)
 {
     const char *brokers = lutra_test_stack()->kafka;
     struct kafka_client *client = client_new(brokers, NULL);
-    char *topic = lutra_test_unique("many");
+    char *topic = client_name("many");
     struct lutra_bus_reader *first;
 
     client_make_topic(client, topic, 2);
@@ -199,7 +199,7 @@ Test(bus_kafka, pausing_takes_effect_before_the_next_message_and_loses_none)
 {
     const char *brokers = lutra_test_stack()->kafka;
     struct kafka_client *client = client_new(brokers, NULL);
-    char *topic = lutra_test_unique("pause");
+    char *topic = client_name("pause");
 
     client_make_topic(client, topic, 1);
     client_publish_numbers(client, topic, 0, 0, 1000);
@@ -216,6 +216,51 @@ Test(bus_kafka, pausing_takes_effect_before_the_next_message_and_loses_none)
     for (int i = 0; i < 1000; i++) {
         cr_assert_eq(client->values[i], i);
     }
+}
+
+static void work_a_little(struct kafka_client *client, const struct lutra_bus_message *message)
+{
+    uint64_t until_us = lutra_clock_now_us() + 300;
+
+    (void)client;
+    (void)message;
+    while (lutra_clock_now_us() < until_us) {
+    }
+}
+
+/* librdkafka stops fetching when a partition's queue is full, and looks again once a second only.
+ */
+Test(bus_kafka, a_backlog_is_read_as_fast_as_it_is_worked_on)
+{
+    const char *brokers = lutra_test_stack()->kafka;
+    struct kafka_client *client = client_new(brokers, NULL);
+    char *topic = client_name("backlog");
+    size_t len = 65536, total = 80u << 20;
+    char *payload = lutra_alloc(len);
+    struct lutra_error err;
+    uint64_t began_ms;
+
+    client_make_topic(client, topic, 1);
+    client->done = 0;
+    for (unsigned i = 0; i < total / len; i++) {
+        CLIENT_WAIT(i - client->done < 100, 20000);
+        cr_assert_eq(lutra_bus_publish(client->bus,
+                                       &(struct lutra_bus_record){
+                                           .topic = topic, .payload = payload, .payload_len = len},
+                                       client_on_done, client, &err),
+                     0, "%s", err.msg);
+    }
+    CLIENT_WAIT(client->done == total / len, 20000);
+    client->on_message = work_a_little;
+    began_ms = lutra_test_now_ms();
+    client_read(client, "g-backlog", topic, 0, LUTRA_BUS_START_LOW);
+    CLIENT_WAIT(client->n == total / len, 30000);
+    printf("80 MiB of backlog read in %llu ms\n",
+           (unsigned long long)(lutra_test_now_ms() - began_ms));
+    cr_assert_lt(lutra_test_now_ms() - began_ms, lutra_test_scaled_ms(6000));
+    lutra_bus_delete_topics(client->bus, (const char *const *)&topic, 1, client_on_done, client);
+    CLIENT_WAIT(client->done == total / len + 1, 10000);
+    lutra_free(payload);
 }
 
 static void record_hop(struct kafka_client *client, const struct lutra_bus_message *message)
@@ -236,7 +281,7 @@ Test(bus_kafka, a_hop_from_idle_takes_about_a_millisecond)
     const char *brokers = lutra_test_stack()->kafka;
     struct kafka_client *client = client_new(brokers, NULL);
     struct kafka_client *other = client_new(brokers, NULL);
-    char *topic = lutra_test_unique("hop");
+    char *topic = client_name("hop");
     int64_t hops[100];
 
     client_make_topic(client, topic, 1);
@@ -265,7 +310,7 @@ Test(bus_kafka, topics_are_made_checked_corrected_and_deleted)
     static const char *const config[] = {"retention.ms=1000", "segment.ms=86400000", NULL};
     const char *brokers = lutra_test_stack()->kafka;
     struct kafka_client *client = client_new(brokers, NULL);
-    char *topic = lutra_test_unique("topic");
+    char *topic = client_name("topic");
     struct lutra_bus_topic wanted = {.name = topic, .partitions = 3, .retention_ms = 7200000};
     const char *name = topic;
     uint8_t *large = lutra_alloc(5u << 20);
