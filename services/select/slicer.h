@@ -3,7 +3,8 @@
  *
  * Feed events; take cut batches. Whole transactions gather in one batch until it is closed (the
  * source is idle, or it is due) or full; a transaction that is larger than a batch goes out in
- * pieces of its own. What was cut is final: its number names that content for ever.
+ * pieces of its own. A rows event is never split, so a batch may be above its bounds by one (8 KB,
+ * or one row). What was cut is final: its number names that content for ever.
  *
  * The slicer stops, for good, at what cannot be carried: DDL on a matched table (or not
  * understood), changes logged as statements, XA, an incident, malformed bytes. It stands then

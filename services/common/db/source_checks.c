@@ -532,6 +532,8 @@ set_gtids(struct lutra_conn *conn, const struct lutra_position *position, struct
     return rc;
 }
 
+enum { PAUSED_AT_MOST_S = 3600 };
+
 int lutra_source_dump(struct lutra_conn *conn,
                       const struct lutra_position *position,
                       uint32_t server_id,
@@ -543,11 +545,12 @@ int lutra_source_dump(struct lutra_conn *conn,
         return -1;
     }
     /* "I understand checksums": what they are is written in each file. Below capability 4 MariaDB
-     * would hide its GTID events. */
+     * would hide its GTID events. While the target is slow the stream is not read, and a server
+     * that gave up after its usual minute would cut a large transaction in two for ever. */
     if (lutra_conn_exec(conn, err,
                         "SET @master_binlog_checksum='CRC32', @mariadb_slave_capability=4,"
-                        " @master_heartbeat_period=%" PRIu64,
-                        heartbeat_ms * 1000000)) {
+                        " SESSION net_write_timeout=%d, @master_heartbeat_period=%" PRIu64,
+                        PAUSED_AT_MOST_S, heartbeat_ms * 1000000)) {
         return -1;
     }
     if (!by_file && set_gtids(conn, position, err)) {
