@@ -325,6 +325,53 @@ Test(refusals, a_source_that_was_reset_is_not_taken_for_the_same, .timeout = 120
     cluster_end(&c);
 }
 
+static bool replica_has(struct lutra_sql *replica, const char *schema, int64_t id)
+{
+    return lutra_sql_try(replica, "SELECT 1 FROM `%s`.t", schema) == 0 &&
+           lutra_sql_int(replica, "SELECT MAX(id) FROM `%s`.t", schema) == id;
+}
+
+/* The source fails over to its replica, whose binlog has other files: refused until the operator
+ * says that it may take the place, then read on after the last GTID. */
+Test(refusals, another_server_must_be_accepted_and_is_then_read_on_by_gtid, .timeout = 120)
+{
+    static const char *const options[] = {"log_slave_updates=ON", NULL};
+    struct cluster c;
+    struct lutra_test_mariadb first = lutra_test_mariadb_start("first", NULL);
+    struct lutra_test_mariadb second = lutra_test_mariadb_start("second", options);
+    struct lutra_sql *replica = lutra_sql_open(second.socket);
+    cluster_start(&c, &(struct cluster_options){.source = &first});
+    lutra_sql_exec(c.source, "CREATE USER r@'127.0.0.1' IDENTIFIED BY 'r';"
+                             "GRANT REPLICATION SLAVE ON *.* TO r@'127.0.0.1'");
+    cluster_both(&c, "CREATE TABLE t (id INT PRIMARY KEY)");
+    lutra_sql_exec(replica,
+                   "FLUSH BINARY LOGS; FLUSH BINARY LOGS;"
+                   "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = %u, MASTER_USER = "
+                   "'r', MASTER_PASSWORD = 'r', MASTER_USE_GTID = slave_pos; START SLAVE",
+                   first.port);
+    cluster_go(&c);
+    cluster_write(&c, "INSERT INTO t VALUES (1), (2), (3)");
+    cluster_sync(&c, 20000);
+    cr_assert_eq(cluster_ctl(&c, "stop %s --wait 40s", c.name), 0);
+    cluster_write(&c, "INSERT INTO t VALUES (4)");
+    LUTRA_WAIT_FOR(replica_has(replica, c.name, 4), 20000);
+    lutra_test_mariadb_stop(&first);
+    lutra_sql_exec(replica, "STOP SLAVE; INSERT INTO `%s`.t VALUES (5)", c.name);
+    lutra_sql_close(replica);
+
+    c.source_server = second;
+    cluster_reopen(&c);
+    cluster_begin(&c);
+    refused_and_freed(cluster_await_refusal(&c, "accept_new_source", NULL));
+    cr_assert_eq(lutra_sql_int(c.target, "SELECT MAX(id) FROM t"), 3);
+    c.options.pipeline = "    accept_new_source: true\n";
+    cluster_go(&c);
+    cluster_sync(&c, 20000);
+    cluster_equal(&c, "t");
+    cr_assert_eq(lutra_sql_int(c.target, "SELECT COUNT(*) FROM t"), 5);
+    cluster_end(&c);
+}
+
 /* ---- where a pipeline begins ---- */
 
 enum { EARLIEST, GTID, FILE_AND_OFFSET, CURRENT, CHECKPOINT, GONE, N_STARTS };
@@ -430,6 +477,17 @@ Test(refusals, a_pipeline_begins_where_it_is_told_to, .timeout = 120)
     expect_rows(&c, FILE_AND_OFFSET, 4);
     expect_rows(&c, CURRENT, 5);
     cr_assert_eq(lutra_sql_int(c.target, "SELECT COUNT(*) FROM t%d", CHECKPOINT), 0);
+    /* Where there is a checkpoint it is what counts, and `start: checkpoint` is content with it. */
+    (void)snprintf(s[EARLIEST].start, sizeof s->start, "checkpoint");
+    (void)snprintf(s[CURRENT].start, sizeof s->start, "earliest");
+    apply_starts(&c, starts);
+    lutra_sql_exec(c.source, "INSERT INTO t VALUES (7, 'g')");
+    LUTRA_WAIT_FOR(lutra_sql_int(c.target, "SELECT COUNT(*) FROM t%d WHERE id = 7", EARLIEST) == 1,
+                   20000);
+    LUTRA_WAIT_FOR(lutra_sql_int(c.target, "SELECT COUNT(*) FROM t%d WHERE id = 7", CURRENT) == 1,
+                   20000);
+    expect_rows(&c, EARLIEST, 1);
+    expect_rows(&c, CURRENT, 5);
     free(gtid);
     free(file);
     cluster_end(&c);
