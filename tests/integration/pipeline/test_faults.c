@@ -264,8 +264,10 @@ Test(faults, duplicate_stale_and_garbage_messages_change_nothing, .timeout = 240
         for (size_t i = 0; i < all.n && i < 40; i++) {
             const struct lutra_kafka_message *m = &all.items[all.n > 40 ? all.n - 1 - i : i];
             reproduce(topic, m, NULL, NULL); /* again, byte for byte */
-            reproduce(topic, m, "lutra-nonce",
-                      "0123456789abcdef");               /* another epoch of that number */
+            if (s >=
+                2) { /* another epoch of that number; the stages in between do not look at it */
+                reproduce(topic, m, "lutra-nonce", "0123456789abcdef");
+            }                                            /* another epoch of that number */
             reproduce(topic, &all.items[i], NULL, NULL); /* of the former epoch */
         }
         struct lutra_kafka_message garbage = all.items[all.n - 1];
