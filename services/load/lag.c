@@ -53,6 +53,9 @@ void ldr_rate_add(struct ldr_rate *rate, uint64_t now_ms, uint64_t n)
 {
     rate_turn(rate, now_ms / 1000);
     rate->buckets[rate->second % 11] += n;
+    if (rate->first_second == 0) {
+        rate->first_second = rate->second;
+    }
 }
 
 double ldr_rate_per_s(struct ldr_rate *rate, uint64_t now_ms)
@@ -64,5 +67,7 @@ double ldr_rate_per_s(struct ldr_rate *rate, uint64_t now_ms)
             sum += rate->buckets[i];
         }
     }
-    return (double)sum / 10.0;
+    uint64_t seconds = rate->first_second != 0 ? rate->second - rate->first_second : 0;
+    return seconds == 0 ? (double)rate->buckets[rate->second % 11]
+                        : (double)sum / (double)(seconds < 10 ? seconds : 10);
 }

@@ -19,10 +19,10 @@ void ldr_lag_add(struct ldr_lag *lag, uint64_t now_ms, double lag_ms);
 /* Of the samples of the last LDR_LAG_HORIZON_MS; -1 when there is none. q in 0..1. */
 double ldr_lag_quantile(const struct ldr_lag *lag, uint64_t now_ms, double q);
 
-/* Rows per second over the last ten seconds. */
+/* Rows per second over the last ten seconds, or since the first ones when that is less. */
 struct ldr_rate {
     uint64_t buckets[11];
-    uint64_t second;
+    uint64_t second, first_second; /* first_second 0: none yet */
 };
 void ldr_rate_add(struct ldr_rate *rate, uint64_t now_ms, uint64_t n);
 double ldr_rate_per_s(struct ldr_rate *rate, uint64_t now_ms);
