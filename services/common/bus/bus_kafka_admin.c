@@ -56,7 +56,7 @@ struct metadata_job {
     void *ctx;
 };
 
-static rd_kafka_resp_err_t count_one(rd_kafka_t *rk, const char *topic, int32_t *partitions)
+rd_kafka_resp_err_t kafka_topic_count(rd_kafka_t *rk, const char *topic, int32_t *partitions)
 {
     rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, topic, NULL);
     const struct rd_kafka_metadata *metadata = NULL;
@@ -83,7 +83,7 @@ static void metadata_run(struct lutra_job *base, void *worker_state)
 
     (void)worker_state;
     for (size_t i = 0; i < job->n; i++) {
-        rd_kafka_resp_err_t code = count_one(job->rk, job->topics[i], &job->partitions[i]);
+        rd_kafka_resp_err_t code = kafka_topic_count(job->rk, job->topics[i], &job->partitions[i]);
 
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
             kafka_error(&job->err, code, NULL);

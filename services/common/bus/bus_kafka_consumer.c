@@ -181,6 +181,17 @@ static rd_kafka_resp_err_t ask_committed(struct offsets_job *job)
     return code;
 }
 
+/* A topic seen in the moment of its making has no partitions yet, and librdkafka remembers that for
+ * minutes without asking again: the next attempt shall find fresh metadata. */
+static void forget_absent_partitions(const struct offsets_job *job)
+{
+    int32_t ignored;
+
+    for (int i = 0; i < job->list->cnt; i++) {
+        (void)kafka_topic_count(job->rk, job->list->elems[i].topic, &ignored);
+    }
+}
+
 static void offsets_run(struct lutra_job *base, void *worker_state)
 {
     struct offsets_job *job = (struct offsets_job *)base;
@@ -198,6 +209,9 @@ static void offsets_run(struct lutra_job *base, void *worker_state)
                                                     job->list->elems[i].partition, &offsets->low,
                                                     &offsets->high, KAFKA_QUERY_TIMEOUT_MS);
         }
+    }
+    if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) {
+        forget_absent_partitions(job);
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         kafka_error(&job->err, code, NULL);

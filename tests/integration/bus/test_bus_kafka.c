@@ -195,6 +195,28 @@ Test(bus_kafka, readers_of_one_group_come_and_go_independently)
     CLIENT_WAIT(client->acks == 35 && client->n == 41, 10000);
 }
 
+Test(bus_kafka, a_reader_opened_before_its_topic_starts_soon_after_an_older_topic_was_deleted)
+{
+    const char *brokers = lutra_test_stack()->kafka;
+    struct kafka_client *client = client_new(brokers, NULL);
+    char *names[3] = {client_name("first"), client_name("second"), client_name("third")};
+
+    for (int i = 0; i < 3; i++) {
+        const char *topic = names[i];
+        struct lutra_bus_topic wanted = {.name = topic, .partitions = 1, .retention_ms = 3600000};
+        /* Both at once, as load does: the topic is not there yet when the reader asks about it. */
+        lutra_bus_ensure_topics(client->bus, &wanted, 1, client_on_done, client);
+        client_read(client, "g-generations", topic, 0, LUTRA_BUS_START_COMMITTED);
+        CLIENT_WAIT(client->starts == (unsigned)i + 1, 5000);
+        client_publish_numbers(client, topic, 0, 0, 10);
+        CLIENT_WAIT(client->n == ((size_t)i + 1) * 10, 5000);
+        lutra_bus_reader_free(client->reader);
+        client->reader = NULL;
+        lutra_bus_delete_topics(client->bus, &topic, 1, NULL, NULL);
+        lutra_loop_run_for(client_loop, 1000);
+    }
+}
+
 Test(bus_kafka, pausing_takes_effect_before_the_next_message_and_loses_none)
 {
     const char *brokers = lutra_test_stack()->kafka;
