@@ -4,6 +4,10 @@
 
 #include <stdarg.h>
 
+/* In a message, what follows this mark are row values: status and operators get them, log lines
+ * above DEBUG leave them out. */
+#define LUTRA_ERROR_VALUES "; values: "
+
 #define LUTRA_MUST_CHECK __attribute__((warn_unused_result))
 #define LUTRA_PRINTF(f, a) __attribute__((format(printf, f, a)))
 

@@ -152,11 +152,29 @@ static void put_str(struct lutra_buf *line, const char *key, const char *value)
     }
 }
 
-static void put_field(struct lutra_buf *line, const struct lutra_log_field *field)
+/* Row values are for operators who may see them, not for whoever collects logs. */
+static void
+put_text(struct lutra_buf *line, enum lutra_log_level level, const struct lutra_log_field *field)
+{
+    const char *values = field->str ? strstr(field->str, LUTRA_ERROR_VALUES) : NULL;
+    struct lutra_buf public = {0};
+
+    if (!values || level == LUTRA_LOG_DEBUG) {
+        put_str(line, field->key, field->str);
+        return;
+    }
+    lutra_buf_append(&public, field->str, (size_t)(values - field->str));
+    lutra_buf_printf(&public, LUTRA_ERROR_VALUES "***");
+    put_str(line, field->key, lutra_buf_cstr(&public));
+    lutra_buf_fini(&public);
+}
+
+static void
+put_field(struct lutra_buf *line, enum lutra_log_level level, const struct lutra_log_field *field)
 {
     switch (field->type) {
     case LUTRA_FIELD_STR:
-        put_str(line, field->key, field->str);
+        put_text(line, level, field);
         break;
     case LUTRA_FIELD_U64:
         put_key(line, field->key);
@@ -213,7 +231,7 @@ static void write_line(enum lutra_log_level level,
     }
     put_str(&line, "event", event);
     for (size_t i = 0; i < n_fields; i++) {
-        put_field(&line, &fields[i]);
+        put_field(&line, level, &fields[i]);
     }
     if (settings.json) {
         lutra_buf_put_u8(&line, '}');

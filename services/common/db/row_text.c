@@ -109,11 +109,11 @@ void lutra_row_message(struct lutra_buf *out,
         }
     }
     if (before) {
-        lutra_buf_printf(out, "; before ");
+        lutra_buf_printf(out, LUTRA_ERROR_VALUES "before ");
         lutra_row_text(out, table, before, false, MAX_IMAGE);
     }
     if (after) {
-        lutra_buf_printf(out, "; after ");
+        lutra_buf_printf(out, "%safter ", before ? "; " : LUTRA_ERROR_VALUES);
         lutra_row_text(out, table, after, false, MAX_IMAGE);
     }
 }

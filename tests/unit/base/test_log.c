@@ -66,6 +66,20 @@ Test(log, logfmt_quotes_and_escapes)
                      "d=\"one\\ntwo\\t\\x01\" e=\"\" f=\"\" g=\xc3\xbc h=\"\\xff\" i=\"a\\\\b\"\n");
 }
 
+Test(log, row_values_are_left_out_above_debug)
+{
+    const char *message = "UPDATE a.b key (id=1): no such row; process 2" LUTRA_ERROR_VALUES
+                          "before (id=1, card='4111')";
+    lutra_log_setup("s", "", LUTRA_LOG_DEBUG, 0);
+    capture_begin();
+    LUTRA_ERROR("e", LUTRA_F_STR("error", message));
+    cr_assert_not_null(strstr(capture_end(), "no such row; process 2; values: ***"));
+    cr_assert_null(strstr(captured, "4111"));
+    capture_begin();
+    LUTRA_DEBUG("e", LUTRA_F_STR("error", message));
+    cr_assert_not_null(strstr(capture_end(), "4111"));
+}
+
 Test(log, json_is_valid_json)
 {
     lutra_log_setup("s", "i", LUTRA_LOG_DEBUG, 1);

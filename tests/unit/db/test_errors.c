@@ -48,7 +48,7 @@ Test(db_errors, a_row_is_told_in_bounded_printable_text)
     lutra_row_message(&text, batch, batch->groups[0], values, values, "no such row");
     const char *s = lutra_buf_cstr(&text);
     cr_expect(strstr(s, "UPDATE shop.t key (id=-5): no such row; process 12, transaction 0-1-1; "
-                        "before (id=-5, n=NULL, big='\\x00\\x01") == s,
+                        "values: before (id=-5, n=NULL, big='\\x00\\x01") == s,
               "%s", s);
     cr_expect_lt(strlen(s), 1000);
     for (const char *p = s; *p; p++) {
