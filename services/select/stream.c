@@ -263,7 +263,7 @@ check_identity(struct sel_run *run, const struct lutra_source_info *info, struct
     if (!run->def->accept_new_source) {
         return lutra_error_set(err, LUTRA_CONFIG, 0,
                                "the source is %.250s, the checkpoint was made from %.250s: another "
-                               "or a reset server; set accept_new_source: true to go on with it",
+                               "server; set accept_new_source: true to go on with it by GTID",
                                info->identity, wanted);
     }
     LUTRA_WARN("select.new_source", LUTRA_F_STR("pipeline", run->p->id),
