@@ -12,8 +12,9 @@
 
 /* Variables of tools and tests, which a service does not read; a trailing * is any rest. */
 static const char *const env_ignored[] = {
-    "LUTRA_TEST_*", "LUTRA_DEMO_*",        "LUTRA_BENCH_*",       "LUTRA_LOCAL_*", "LUTRA_MANAGER",
-    "LUTRA_KAFKA",  "LUTRA_SOURCE_SOCKET", "LUTRA_TARGET_SOCKET", "LUTRA_TOKEN",   NULL,
+    "LUTRA_TEST_*",    "LUTRA_DEMO_*", "LUTRA_BENCH_*",       "LUTRA_LOCAL_*",
+    "LUTRA_MANAGER",   "LUTRA_KAFKA",  "LUTRA_SOURCE_SOCKET", "LUTRA_TARGET_SOCKET",
+    "LUTRA_ZOOKEEPER", NULL,
 };
 
 struct loading {

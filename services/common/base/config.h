@@ -5,8 +5,8 @@
  * override: LUTRA_ + the key in capitals with '.' and '-' as '_' (LUTRA_ZOOKEEPER_CONNECT), which
  * wins over the file; a MAP has none. An unknown key is an error with file:line:column and
  * did-you-mean; so is an unknown LUTRA_ variable, except those of tools and tests (LUTRA_MANAGER,
- * LUTRA_KAFKA, LUTRA_TOKEN, LUTRA_SOURCE_SOCKET, LUTRA_TARGET_SOCKET, LUTRA_LOCAL_*, LUTRA_DEMO_*,
- * LUTRA_BENCH_*, LUTRA_TEST_*). */
+ * LUTRA_KAFKA, LUTRA_ZOOKEEPER, LUTRA_SOURCE_SOCKET, LUTRA_TARGET_SOCKET, LUTRA_LOCAL_*,
+ * LUTRA_DEMO_*, LUTRA_BENCH_*, LUTRA_TEST_*). */
 #ifndef LUTRA_BASE_CONFIG_H
 #define LUTRA_BASE_CONFIG_H
 

@@ -94,6 +94,7 @@ Test(config, environment_over_file)
     setenv("LUTRA_ZOOKEEPER_SESSION_TIMEOUT", "2s", 1);
     setenv("LUTRA_TEST_ANYTHING", "x", 1);
     setenv("LUTRA_MANAGER", "http://127.0.0.1:1", 1);
+    setenv("LUTRA_ZOOKEEPER", "127.0.0.1:1", 1);
     cr_assert_eq(load("zookeeper.connect: file:1\n", &config), 0, "%s", err.msg);
     cr_assert_str_eq(config.connect, "env:1");
     cr_assert_eq(config.timeout_ms, 2000);
