@@ -5,7 +5,8 @@
 #include "manager/manager_private.h"
 
 /* load measures from the moment select read a batch's last event to the target's commit. */
-static const char lag_method[] = "select's read of the binlog to the target's commit";
+static const char lag_method[] =
+    "select's publishing to the target's commit; above a second by the source's clock";
 
 static json_t *string_or_null(const char *text)
 {
