@@ -235,12 +235,25 @@ Test(world, pause_lets_a_transaction_that_is_half_published_finish)
 
 /* ---- chaos ---- */
 
+/* A broker that lost what it had acknowledged: the last message of some partitions. */
+static void lose_tail(struct world *w)
+{
+    static const char *const topics[] = {"lutra.p.extract", "lutra.p.transform", "lutra.p.load",
+                                         "lutra.p.termin"};
+    for (size_t i = 0; i < 4; i++) {
+        int32_t partition = i < 2 ? (int32_t)world_random(w, 4) : 0;
+        if (lutra_mem_broker_count(w->broker, topics[i], partition) > 0) {
+            lutra_mem_broker_lose_last(w->broker, topics[i], partition);
+        }
+    }
+}
+
 static void harm(struct world *w)
 {
     struct world_node *victim = &w->nodes[world_random(w, w->n)];
     struct lutra_mem_broker_faults broker = {.delay_max_ms = world_random(w, 50)};
     struct lutra_mem_db_faults db = {.delay_max_ms = world_random(w, 5)};
-    switch (world_random(w, 14)) {
+    switch (world_random(w, 16)) {
     case 0:
         broker.down = true;
         break;
@@ -280,6 +293,9 @@ static void harm(struct world *w)
         if (victim->alive) {
             lutra_coord_mem_expire(victim->env.coord);
         }
+        break;
+    case 12:
+        lose_tail(w);
         break;
     default:
         world_kill(victim);
