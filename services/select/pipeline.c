@@ -50,7 +50,7 @@ bool sel_permitted(const struct sel_pipeline *p)
 static void end_run(struct sel_pipeline *p)
 {
     if (p->run) {
-        sel_status_update(p);
+        sel_status_keep(p);
         p->republished_before += p->last.republished;
         p->last.republished = 0;
         p->last.acknowledged = NULL;

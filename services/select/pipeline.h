@@ -145,5 +145,7 @@ void sel_failed(struct sel_run *run, const struct lutra_error *err);
 
 /* status.c */
 void sel_status_update(struct sel_pipeline *p);
+/* The same, and the positions, which outlive the run. */
+void sel_status_keep(struct sel_pipeline *p);
 
 #endif

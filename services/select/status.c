@@ -24,6 +24,17 @@ void sel_status_update(struct sel_pipeline *p)
                                             lutra_counter_get(p->c_republished));
 }
 
+void sel_status_keep(struct sel_pipeline *p)
+{
+    sel_status_update(p);
+    if (p->run && p->run->slicer) {
+        keep_text(&p->read, lutra_slicer_read_position(p->run->slicer));
+    }
+    if (p->run) {
+        keep_text(&p->acknowledged, lutra_strdup(p->last.acknowledged));
+    }
+}
+
 static void set_text(json_t *entry, const char *key, const char *value)
 {
     (void)json_object_set_new(entry, key, lutra_json_text(value));
@@ -37,13 +48,7 @@ static void set_u64(json_t *entry, const char *key, uint64_t value)
 void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
 {
     json_t *entry = json_object();
-    sel_status_update(p);
-    if (p->run && p->run->slicer) {
-        keep_text(&p->read, lutra_slicer_read_position(p->run->slicer));
-    }
-    if (p->run) {
-        keep_text(&p->acknowledged, lutra_strdup(p->last.acknowledged));
-    }
+    sel_status_keep(p);
     set_text(entry, "pipeline", p->id);
     set_text(entry, "state", sel_state_name(p->state));
     set_text(entry, "reason", p->reason);
