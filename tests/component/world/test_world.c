@@ -1,7 +1,6 @@
 /* The whole installation from one seed: what each fault does, then all of them together, many
  * times. */
 #include <criterion/criterion.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -103,7 +102,7 @@ Test(world, standbys_take_over_in_seconds)
     struct world_node *pairs[2][2] = {{node(w, "load-1"), node(w, "load-2")},
                                       {node(w, "select-1"), node(w, "select-2")}};
     for (unsigned i = 0; i < 2; i++) {
-        bool first = json_is_true(json_object_get(world_state(pairs[i][0]), "owner"));
+        bool first = world_state_true(pairs[i][0], "owner");
         world_kill(pairs[i][first ? 0 : 1]);
         run_load(w, 20, 5);
         world_settle(w, 10000);
@@ -119,7 +118,7 @@ Test(world, a_loader_whose_session_expired_unnoticed_is_refused)
     run_load(w, 50, 5);
     world_settle(w, MINUTE_MS);
     struct world_node *load = node(w, "load-1");
-    if (!json_is_true(json_object_get(world_state(load), "owner"))) {
+    if (!world_state_true(load, "owner")) {
         load = node(w, "load-2");
     }
     lutra_coord_mem_expire_silently(load->env.coord);

@@ -451,6 +451,14 @@ struct json_t *world_state(struct world_node *node)
     return entry;
 }
 
+bool world_state_true(struct world_node *node, const char *key)
+{
+    json_t *entry = world_state(node);
+    bool is = json_is_true(json_object_get(entry, key));
+    json_decref(entry);
+    return is;
+}
+
 int64_t world_state_int(struct world_node *node, const char *key)
 {
     json_t *entry = world_state(node);

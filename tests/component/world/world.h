@@ -83,6 +83,7 @@ void world_settle(struct world *w, uint64_t ms);
 void world_check(struct world *w);
 /* The entry of the pipeline in a node's state; json_decref it. */
 struct json_t *world_state(struct world_node *node);
+bool world_state_true(struct world_node *node, const char *key);
 int64_t world_state_int(struct world_node *node, const char *key);
 /* The record in ZooKeeper, or NULL. Borrowed. */
 const char *world_record(struct world *w, const char *leaf);

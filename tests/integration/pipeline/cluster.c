@@ -332,10 +332,15 @@ char *cluster_state_text(struct cluster *c, struct lutra_test_service *service, 
 
 int64_t cluster_state_int(struct cluster *c, struct lutra_test_service *service, const char *key)
 {
-    json_t *entry = cluster_state_of(c, service);
-    int64_t value = entry != NULL ? json_integer_value(json_object_get(entry, key)) : -1;
+    json_t *entry = NULL;
+    LUTRA_WAIT_FOR((entry = cluster_state_of(c, service)) != NULL, 10000);
+    const json_t *value = json_object_get(entry, key);
+    if (!json_is_integer(value) && !json_is_boolean(value)) {
+        lutra_test_fail("%s: its state has no number %s", service->instance, key);
+    }
+    int64_t number = json_is_integer(value) ? json_integer_value(value) : json_is_true(value);
     json_decref(entry);
-    return value;
+    return number;
 }
 
 void cluster_sync(struct cluster *c, uint64_t deadline_ms)

@@ -77,6 +77,7 @@ char *cluster_await_refusal(struct cluster *c, const char *word, ...) __attribut
  */
 json_t *cluster_state_of(struct cluster *c, struct lutra_test_service *service);
 char *cluster_state_text(struct cluster *c, struct lutra_test_service *service, const char *key);
+/* true is 1; a service that does not answer, or a number that it does not tell, fails the test. */
 int64_t cluster_state_int(struct cluster *c, struct lutra_test_service *service, const char *key);
 /* Writes a row into `marker` at the source and waits until it is at the target: since commits are
  * in order, everything written before is there too. */
