@@ -82,9 +82,12 @@ packages_install() {
 process_start_time() {
     local stat
     { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
-    # After the program's name, which may hold blanks: field 1 is the state, 20 the start time.
+    # After the program's name, which may hold blanks: its state, 17 fields later its threads, then
+    # the start time. A dying process counts until its last thread is gone: the first one may be a
+    # zombie while others still hold the sockets.
     read -ra stat <<<"${stat##*) }"
-    [ "${stat[0]}" != Z ] && printf '%s\n' "${stat[19]}"
+    [ "${stat[0]}" != Z ] || ((stat[17] > 1)) || return 1
+    printf '%s\n' "${stat[19]}"
 }
 
 # daemon_pid PIDFILE: prints the pid when that very process runs, fails otherwise.
@@ -146,6 +149,14 @@ daemon_stop() {
         await 10 daemon_gone "$1" || die "pid $pid cannot be killed"
     fi
     rm -f "$1"
+}
+
+# daemon_kill PIDFILE: KILL, and waits until nothing of it is left. The pid file stays, as after a crash.
+daemon_kill() {
+    local pid
+    pid=$(daemon_pid "$1") || die "no process of $1 runs"
+    kill -KILL "$pid"
+    await 10 daemon_gone "$1" || die "pid $pid cannot be killed"
 }
 
 # daemons_stop_all DIR: every process with a pid file under DIR.

@@ -230,7 +230,7 @@ void lutra_test_mariadb_stop(const struct lutra_test_mariadb *server)
     server_call("mariadb_stop", args);
 }
 
-static pid_t signal_server(const char *name, const char *program, int signal)
+void lutra_test_server_signal(const char *name, const char *program, int signal)
 {
     char *path = lutra_test_path("%s/%s.pid", name, program);
     char *text = lutra_test_read_file(path);
@@ -240,30 +240,14 @@ static pid_t signal_server(const char *name, const char *program, int signal)
     }
     free(text);
     free(path);
-    return pid;
-}
-
-void lutra_test_server_signal(const char *name, const char *program, int signal)
-{
-    (void)signal_server(name, program, signal);
-}
-
-/* Gone, or a zombie that its parent has not reaped yet. */
-static bool is_gone(pid_t pid)
-{
-    char *path = lutra_test_format("/proc/%d/stat", (int)pid);
-    char *stat = lutra_test_read_file(path);
-    const char *state = stat ? strrchr(stat, ')') : NULL;
-    bool gone = !state || state[1] == '\0' || state[2] == 'Z' || state[2] == 'X';
-    free(stat);
-    free(path);
-    return gone;
 }
 
 void lutra_test_server_kill9(const char *name, const char *program)
 {
-    pid_t pid = signal_server(name, program, SIGKILL);
-    LUTRA_WAIT_FOR(is_gone(pid), 10000);
+    char *path = lutra_test_path("%s/%s.pid", name, program);
+    const char *const args[] = {path, NULL};
+    server_call("daemon_kill", args);
+    free(path);
 }
 
 static uint16_t kafka_port, kafka_controller_port, zookeeper_port;

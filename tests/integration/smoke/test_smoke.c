@@ -1,11 +1,15 @@
 /* The ground that integration tests stand on: servers, and helpers that notice what they should. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support/http.h"
+#include "support/internal.h"
 #include "support/kafka.h"
 #include "support/proc.h"
 #include "support/sql.h"
@@ -179,4 +183,49 @@ Test(smoke, private_mariadb_can_be_killed_and_comes_back)
     lutra_sql_close(sql);
     lutra_test_mariadb_stop(&server);
     free(metadata);
+}
+
+static void *stay(void *fd)
+{
+    char end;
+    (void)!read(*(int *)fd, &end, 1); /* until the test closes it */
+    _exit(0);
+}
+
+/* A killed server's first thread may be gone while others still hold its port. */
+Test(smoke, a_process_counts_as_running_until_its_last_thread_is_gone)
+{
+    int fds[2];
+    cr_assert_eq(pipe(fds), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pthread_t thread;
+        close(fds[1]);
+        pthread_create(&thread, NULL, stay, &fds[0]);
+        pthread_exit(NULL);
+    }
+    close(fds[0]);
+    char *stat_path = lutra_test_format("/proc/%d/stat", (int)pid);
+    char *pidfile = lutra_test_path("it.pid");
+    char *stat = NULL;
+    LUTRA_WAIT_FOR((free(stat), stat = lutra_test_read_file(stat_path), strstr(stat, ") Z ")),
+                   5000);
+    unsigned long long started;
+    cr_assert_eq(sscanf(strstr(stat, ") Z "),
+                        ") Z %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+                        "%*s %*s %*s %*s %*s %*s %llu",
+                        &started),
+                 1);
+    FILE *file = fopen(pidfile, "we");
+    fprintf(file, "%d %llu\n", (int)pid, started);
+    fclose(file);
+    const char *const args[] = {pidfile, NULL};
+    cr_assert_eq(lutra_test_stack_lib("daemon_pid", args), 0, "it lives, but for its first thread");
+    close(fds[1]);
+    int status;
+    LUTRA_WAIT_FOR(lutra_test_stack_lib("daemon_gone", args) == 0, 5000); /* not reaped yet */
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    free(stat);
+    free(stat_path);
+    free(pidfile);
 }
