@@ -27,8 +27,8 @@ function(lutra_program NAME)
     set_target_properties(${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 endfunction()
 
-# Criterion's assertion macros do not survive the strictest warnings. A library, since options of a target
-# itself stand before those of lutra_flags and would be overruled by them.
+# Criterion's assertion macros do not survive the strictest warnings. A library, since options of a
+# target itself stand before those of lutra_flags and would be overruled by them.
 add_library(lutra_test_flags INTERFACE)
 target_compile_options(lutra_test_flags INTERFACE -Wno-pedantic -Wno-conversion -Wno-shadow
     -Wno-missing-prototypes -Wno-cast-qual -Wno-write-strings -Wno-format-nonliteral)
@@ -54,6 +54,11 @@ function(lutra_test NAME)
         file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/tests/results")
     endif()
     add_test(NAME ${ARG_LABEL}/${NAME} COMMAND ${NAME} ${report})
+    # The long ones begin first.
     set_tests_properties(${ARG_LABEL}/${NAME} PROPERTIES LABELS ${ARG_LABEL}
-        TIMEOUT ${ARG_TIMEOUT} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+        TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT} WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    if(ARG_LABEL STREQUAL integration)
+        # A set of servers of its own among those that tests/run has started.
+        set_tests_properties(${ARG_LABEL}/${NAME} PROPERTIES RESOURCE_GROUPS "stacks:1")
+    endif()
 endfunction()

@@ -121,15 +121,15 @@ static const char *not_flowing(const struct mgr_view *view, char *buf, size_t si
         snprintf(buf, size, "select does not read yet: %s", view->select_state);
         return buf;
     }
-    if (view->start_pending) {
-        return "the start position is not committed at the target yet";
-    }
     if (view->extracts == 0 || view->transforms == 0) {
         snprintf(buf, size, "no instance of %s serves it",
                  view->extracts > 0     ? "transform"
                  : view->transforms > 0 ? "extract"
                                         : "extract and transform");
         return buf;
+    }
+    if (view->start_pending) {
+        return "the start position is not committed at the target yet";
     }
     return NULL;
 }

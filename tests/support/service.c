@@ -45,7 +45,7 @@ void lutra_test_service_await_ready(struct lutra_test_service *service, uint64_t
     uint64_t end_ms = lutra_test_now_ms() + lutra_test_scaled_ms(deadline_ms);
     for (;;) {
         struct lutra_http_answer answer = lutra_http_call("GET", service->port, "/readyz", NULL);
-        if (answer.status == 200) {
+        if (answer.status == 200 && lutra_proc_running(service->proc)) {
             lutra_http_answer_fini(&answer);
             return;
         }

@@ -69,6 +69,18 @@ static void take_exports(const char *path)
     }
 }
 
+/* ctest gives each program that runs at the same time a set of servers of its own. */
+static void take_stack(void)
+{
+    const char *dir = getenv("LUTRA_TEST_STACK_DIR");
+    const char *given = getenv("CTEST_RESOURCE_GROUP_0_STACKS"); /* "id:1,slots:1" */
+    char id[16], path[256];
+    if (dir && given && sscanf(given, "id:%15[0-9]", id) == 1) {
+        snprintf(path, sizeof(path), "%s/%s/env", dir, id);
+        take_exports(path);
+    }
+}
+
 void lutra_test_session_begin(void)
 {
     if (!getenv("LUTRA_TEST_DIR")) {
@@ -79,6 +91,7 @@ void lutra_test_session_begin(void)
         }
         setenv("LUTRA_TEST_DIR", own_dir, 1);
     }
+    take_stack();
     if (getenv("LUTRA_TEST_SOURCE_SOCKET")) {
         return;
     }

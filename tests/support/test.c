@@ -110,6 +110,31 @@ char *lutra_test_unique(const char *prefix)
     return lutra_test_format("%s-%d-%u", prefix, (int)getpid(), ++n);
 }
 
+/* Nobody listens there now, and no other test of this run was given it: the server that it was
+ * for may not listen yet, or be dead for a moment. */
+static bool claim_port(uint16_t port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    bool is_free = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+    close(fd);
+    if (!is_free) {
+        return false;
+    }
+    const char *root = getenv("LUTRA_TEST_DIR");
+    if (!root) {
+        return true;
+    }
+    char *path = lutra_test_format("%s/port-%u", root, port);
+    int claim = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    free(path);
+    if (claim >= 0) {
+        close(claim);
+    }
+    return claim >= 0;
+}
+
 uint16_t lutra_test_free_port(void)
 {
     static unsigned seed;
@@ -118,13 +143,7 @@ uint16_t lutra_test_free_port(void)
     }
     for (int attempt = 0; attempt < 1000; attempt++) {
         uint16_t port = (uint16_t)(10240 + rand_r(&seed) % 20480);
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons(port),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        bool is_free = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
-        close(fd);
-        if (is_free) {
+        if (claim_port(port)) {
             return port;
         }
     }

@@ -26,7 +26,8 @@ char *lutra_test_format(const char *format, ...) __attribute__((format(printf, 1
 /* A name nobody else uses on the shared servers: <prefix>-<pid>-<n>, of [a-z0-9-] when prefix is.
  * As a database name it wants quoting by backticks. Heap. */
 char *lutra_test_unique(const char *prefix);
-/* A TCP port of 127.0.0.1 that is free now, below the range the kernel hands out itself. */
+/* A TCP port of 127.0.0.1 that is free now, below the range the kernel hands out itself; no test of
+ * the same run gets it again. */
 uint16_t lutra_test_free_port(void);
 
 uint64_t lutra_test_now_ms(void); /* monotonic */
