@@ -52,6 +52,7 @@ static void pipeline_fini(struct lutra_pipeline_def *def)
     lutra_free(def->target_site);
     lutra_free(def->start_text);
     lutra_free(def->resolved_until);
+    lutra_free(def->accept_target);
     for (size_t i = 0; i < def->n_pairs; i++) {
         pair_fini(&def->pairs[i]);
     }

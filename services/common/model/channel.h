@@ -55,6 +55,8 @@ struct lutra_pair {
     bool allow_triggers; /* triggers: allow */
 };
 
+#define LUTRA_TARGET_MAY_LOSE_MS 10000u
+
 struct lutra_pipeline_def {
     char *name; /* unique in the whole installation: topics, znodes and checkpoints bear it */
     char *source, *target; /* endpoint names */
@@ -72,6 +74,11 @@ struct lutra_pipeline_def {
     bool accept_new_source;
     char *resolved_until; /* "file:offset" or "": what select stopped at up to there (DDL, changes
                              logged as statements, ...) has been dealt with by hand */
+    /* A checkpoint that went back (the target was restored from a backup, replaced, emptied): what
+     * it holds now, and the pipeline may go on from. "" | <position> | empty:<epoch that was
+     * there>. */
+    char *accept_target;
+    uint64_t target_may_lose_ms; /* what a failover of the target loses without anybody's word */
     size_t n_pairs;
     struct lutra_pair *pairs;
 };

@@ -74,7 +74,7 @@ static json_t *start_json(const struct lutra_pipeline_def *def)
 static json_t *pipeline_json(const struct lutra_pipeline_def *def)
 {
     json_t *o = json_object(), *batch = json_object(), *unit = json_object(), *pairs = json_array();
-    char delay[32];
+    char delay[32], may_lose[32];
     snprintf(delay, sizeof(delay), "%" PRIu64 "ms", def->batch_max_delay_ms);
     set_text(o, "name", def->name);
     set_text(o, "source", def->source);
@@ -95,6 +95,13 @@ static json_t *pipeline_json(const struct lutra_pipeline_def *def)
     json_object_set_new(o, "accept_new_source", json_boolean(def->accept_new_source));
     if (def->resolved_until && def->resolved_until[0]) {
         set_text(o, "resolved_until", def->resolved_until);
+    }
+    if (def->accept_target && def->accept_target[0]) {
+        set_text(o, "accept_target", def->accept_target);
+    }
+    if (def->target_may_lose_ms != LUTRA_TARGET_MAY_LOSE_MS) {
+        snprintf(may_lose, sizeof(may_lose), "%" PRIu64 "ms", def->target_may_lose_ms);
+        set_text(o, "target_may_lose", may_lose);
     }
     for (size_t i = 0; i < def->n_pairs; i++) {
         json_array_append_new(pairs, pair_json(&def->pairs[i]));

@@ -185,6 +185,51 @@ static int parse_resolved(const struct lutra_parse *p,
     return 0;
 }
 
+/* What a target that went back holds now: "empty:<epoch>" or a position, whole or without its
+ * GTIDs.
+ */
+static bool is_accepted_target(const char *text, enum lutra_flavor flavor)
+{
+    struct lutra_position pos;
+    uint64_t offset;
+    if (strncmp(text, "empty:", 6) == 0) {
+        size_t digits = strspn(text + 6, "0123456789");
+        return digits > 0 && digits < 20 && text[6 + digits] == '\0';
+    }
+    if (!strchr(text, ';')) {
+        return is_file_and_offset(text, &offset);
+    }
+    if (lutra_position_parse(flavor, text, &pos, NULL)) {
+        return false;
+    }
+    lutra_position_fini(&pos);
+    return true;
+}
+
+static int parse_accept_target(const struct lutra_parse *p,
+                               const struct lutra_yaml *map,
+                               enum lutra_flavor flavor,
+                               struct lutra_pipeline_def *def)
+{
+    const struct lutra_yaml *accept = lutra_parse_optional(map, "accept_target"),
+                            *may_lose = lutra_parse_optional(map, "target_may_lose");
+    def->accept_target = lutra_strdup("");
+    def->target_may_lose_ms = LUTRA_TARGET_MAY_LOSE_MS;
+    if (accept &&
+        lutra_parse_text(p, accept, "accept_target", MAX_START_BYTES, &def->accept_target)) {
+        return -1;
+    }
+    if (accept && !is_accepted_target(def->accept_target, flavor)) {
+        return PARSE_ERROR(p, accept,
+                           "accept_target \"%.100s\" is not what a target holds, expected <binlog "
+                           "file>:<offset>[;<gtids>] or empty:<epoch>",
+                           def->accept_target);
+    }
+    return may_lose ? lutra_yaml_duration_ms(may_lose, p->name, 0, 86400000,
+                                             &def->target_may_lose_ms, p->err)
+                    : 0;
+}
+
 static int parse_sites(const struct lutra_parse *p,
                        const struct lutra_yaml *node,
                        struct lutra_pipeline_def *def)
@@ -232,9 +277,11 @@ static int parse_pipeline(const struct lutra_parse *p,
                           struct lutra_pipeline_def *def)
 {
     static const char *const known[] = {
-        "name",   "source",         "target",  "source_site", "target_site", "start",
-        "window", "partitions",     "balance", "batch",       "unit",        "accept_new_source",
-        "pairs",  "resolved_until", NULL};
+        "name",        "source",         "target",        "source_site",
+        "target_site", "start",          "window",        "partitions",
+        "balance",     "batch",          "unit",          "accept_new_source",
+        "pairs",       "resolved_until", "accept_target", "target_may_lose",
+        NULL};
     const struct lutra_yaml *start, *pairs;
     def->start = LUTRA_START_CURRENT;
     def->window = 32;
@@ -257,6 +304,7 @@ static int parse_pipeline(const struct lutra_parse *p,
     start = lutra_parse_optional(node, "start");
     if (parse_sites(p, node, def) ||
         parse_resolved(p, lutra_parse_optional(node, "resolved_until"), def) ||
+        parse_accept_target(p, node, lutra_channel_endpoint(channel, def->source)->flavor, def) ||
         (start &&
          parse_start(p, start, lutra_channel_endpoint(channel, def->source)->flavor, def)) ||
         parse_limits(p, node, def) ||

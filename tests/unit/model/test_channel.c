@@ -66,6 +66,8 @@ Test(channel, the_protocol_page_is_read)
     cr_expect_eq(def->unit_max_bytes, 8 << 20);
     cr_expect_not(def->accept_new_source);
     cr_expect_str_eq(def->resolved_until, "binlog.000003:4");
+    cr_expect_str_eq(def->accept_target, "binlog.000003:4711");
+    cr_expect_eq(def->target_may_lose_ms, 10000);
     cr_assert_eq(def->n_pairs, 1);
     cr_expect_str_eq(def->pairs[0].source_schema, "shop");
     cr_expect_str_eq(def->pairs[0].source_table, "*");
@@ -115,7 +117,7 @@ Test(channel, canonical_json_is_read_back_equal)
         HEAD
         "  - source: b\n    target: a\n    start: gtid:3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5\n"
         "    window: 1\n    balance: least-lag\n    batch: {max_delay: 1s, max_bytes: 2000}\n"
-        "    accept_new_source: true\n" PAIRS,
+        "    accept_new_source: true\n    accept_target: empty:17\n    target_may_lose: 0s\n" PAIRS,
         HEAD "  - source: a\n    target: b\n    start: file:mysql-bin.000009:4\n    pairs:\n"
              "      - {source: {schema: 's*', table: 'o_*_*'}, target: {table: 'n_*_x_*'},\n"
              "         columns: {Zed: z2, abc: b2}, exclude: [y, X], triggers: allow}\n"
@@ -248,6 +250,10 @@ Test(channel, mistakes_in_pipelines_have_a_place)
     REFUSED(PIPE("{source_site: 'A', " REST "}"), "6:19", "lower-case");
     REFUSED(PIPE("{accept_new_source: 3, " REST "}"), "6:25", "true");
     REFUSED(PIPE("{resolved_until: later, " REST "}"), "6:22", "<binlog file>:<offset>");
+    REFUSED(PIPE("{accept_target: yes, " REST "}"), "6:21", "empty:<epoch>");
+    REFUSED(PIPE("{accept_target: 'empty:', " REST "}"), "6:21", "empty:<epoch>");
+    REFUSED(PIPE("{accept_target: 'x:1;nonsense', " REST "}"), "6:21", "not what a target holds");
+    REFUSED(PIPE("{target_may_lose: 2d, " REST "}"), "6:23", "2d");
     REFUSED(PIPE("{batch: 3, " REST "}"), "6:13", "expected a mapping");
     REFUSED(PIPE("{batch: {max_row: 3}, " REST "}"), "6:14", "max_rows");
     REFUSED(PIPE("{batch: {max_bytes: 1}, " REST "}"), "6:25", "1");
