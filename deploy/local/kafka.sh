@@ -2,15 +2,15 @@
 # shellcheck disable=SC2154 # lib.sh sets lutra_local
 # One Kafka broker in KRaft mode, without Kafka's shell scripts. Part of lib.sh.
 
-# kafka_start DIR PORT CONTROLLER_PORT
+# kafka_start DIR PORT CONTROLLER_PORT [ADDRESS]: clients reach it at ADDRESS:PORT, 127.0.0.1 by default.
 kafka_start() {
-    local dir=$1 port=$2 controller=$3 jars archive cds=()
+    local dir=$1 port=$2 controller=$3 address=${4:-127.0.0.1} jars archive cds=()
     daemon_pid "$dir/kafka.pid" >/dev/null && return 0
     port_check "$port" Kafka
     port_check "$controller" "Kafka's controller"
     jars=$(jars_folder kafka)
     mkdir -p "$dir"
-    kafka_properties "$dir/data" "$port" "$controller" >"$dir/server.properties"
+    kafka_properties "$dir/data" "$port" "$controller" "$address" >"$dir/server.properties"
     [ -d "$dir/data" ] || kafka_format "$dir/data"
     # A class archive saves a third of the start; the first clean stop makes it.
     archive=$jars/classes.jsa
@@ -23,10 +23,10 @@ kafka_start() {
         java -Xms64m -Xmx192m -XX:+UseSerialGC -Xshare:auto -Xlog:disable -Xlog:all=error:stderr \
         "${cds[@]}" -Dlog4j2.configurationFile="$lutra_local/log4j2.properties" -Dlutra.level=INFO \
         -cp "$(jars_class_path "$jars")" kafka.Kafka "$dir/server.properties"
-    daemon_await "$dir/kafka.pid" "$dir/kafka.log" kafka_answers "$port"
+    daemon_await "$dir/kafka.pid" "$dir/kafka.log" kafka_answers "$port" "$address"
 }
 
-kafka_answers() { kcat -b "127.0.0.1:$1" -L -m 2 -X log_level=0 | grep -q '^ 1 brokers:'; }
+kafka_answers() { kcat -b "${2:-127.0.0.1}:$1" -L -m 2 -X log_level=0 | grep -q '^ 1 brokers:'; }
 
 kafka_stop() {
     local dir=$1 jars
@@ -37,13 +37,14 @@ kafka_stop() {
     fi
 }
 
-kafka_properties() { # DATA PORT CONTROLLER_PORT
+kafka_properties() { # DATA PORT CONTROLLER_PORT [ADDRESS]
+    local address=${4:-127.0.0.1}
     cat <<EOF
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$3
-listeners=PLAINTEXT://127.0.0.1:$2,CONTROLLER://127.0.0.1:$3
-advertised.listeners=PLAINTEXT://127.0.0.1:$2
+listeners=PLAINTEXT://$address:$2,CONTROLLER://127.0.0.1:$3
+advertised.listeners=PLAINTEXT://$address:$2
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=$1

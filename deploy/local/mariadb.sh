@@ -2,7 +2,8 @@
 # One MariaDB server with a private data folder. Part of lib.sh.
 
 # mariadb_start DIR PORT [OPTION=VALUE...]: options for my.cnf, taken when the folder is new.
-# Socket DIR/mariadb.sock, root without password there. The server id is the port.
+# Socket DIR/mariadb.sock, root without password there. The server id is the port. It listens on
+# 127.0.0.1; bind_address=... says otherwise.
 mariadb_start() {
     local dir=$1 port=$2
     shift 2
