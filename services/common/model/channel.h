@@ -86,11 +86,17 @@ struct lutra_pipeline_def {
 struct lutra_channel {
     char *name, *description;
     uint64_t version; /* config version; 0 in a file that was never applied */
+    /* recovery: how often in a row it is tried again by itself before an operator must act (0:
+     * without end), and how long a node may be gone before anything is done about it. */
+    uint32_t max_attempts;
+    uint64_t protection_ms;
     size_t n_endpoints;
     struct lutra_endpoint *endpoints;
     size_t n_pipelines;
     struct lutra_pipeline_def *pipelines;
 };
+
+enum { LUTRA_DEFAULT_MAX_ATTEMPTS = 10, LUTRA_DEFAULT_PROTECTION_MS = 90000 };
 
 /* Parses and validates. `name` is the file's name for messages "name:line:column: what; expected".
  * Reports the first error. NULL and CONFIG on error. */

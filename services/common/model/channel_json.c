@@ -110,11 +110,22 @@ static json_t *pipeline_json(const struct lutra_pipeline_def *def)
     return o;
 }
 
+static json_t *recovery_json(const struct lutra_channel *channel)
+{
+    json_t *o = json_object();
+    char protection[32];
+    snprintf(protection, sizeof(protection), "%" PRIu64 "ms", channel->protection_ms);
+    set_u64(o, "max_attempts", channel->max_attempts);
+    set_text(o, "protection", protection);
+    return o;
+}
+
 static json_t *channel_json(const struct lutra_channel *channel)
 {
     json_t *o = json_object(), *sources = json_object(), *pipelines = json_array();
     set_text(o, "channel", channel->name);
     set_text(o, "description", channel->description);
+    json_object_set_new(o, "recovery", recovery_json(channel));
     for (size_t i = 0; i < channel->n_endpoints; i++) {
         json_object_set_new(sources, channel->endpoints[i].name,
                             endpoint_json(&channel->endpoints[i]));

@@ -7,7 +7,14 @@
 
 #include "base/mem.h"
 
-enum { MAX_DESCRIPTION_BYTES = 1000, MAX_SOCKET_BYTES = 107, MAX_PATH_BYTES = 4000 };
+enum {
+    MAX_DESCRIPTION_BYTES = 1000,
+    MAX_SOCKET_BYTES = 107,
+    MAX_PATH_BYTES = 4000,
+    MAX_ATTEMPTS = 1000000,
+    MIN_PROTECTION_MS = 1000,
+    MAX_PROTECTION_MS = 86400000,
+};
 
 static int parse_address(const struct lutra_parse *p,
                          const struct lutra_yaml *node,
@@ -127,11 +134,32 @@ static int parse_endpoints(const struct lutra_parse *p,
     return 0;
 }
 
+static int parse_recovery(const struct lutra_parse *p,
+                          const struct lutra_yaml *node,
+                          struct lutra_channel *channel)
+{
+    static const char *const known[] = {"max_attempts", "protection", NULL};
+    const struct lutra_yaml *protection;
+    channel->max_attempts = LUTRA_DEFAULT_MAX_ATTEMPTS;
+    channel->protection_ms = LUTRA_DEFAULT_PROTECTION_MS;
+    if (!node) {
+        return 0;
+    }
+    if (lutra_parse_map(p, node, "recovery", known) ||
+        lutra_parse_u32(p, node, "max_attempts", 0, MAX_ATTEMPTS, &channel->max_attempts)) {
+        return -1;
+    }
+    protection = lutra_parse_optional(node, "protection");
+    return protection ? lutra_yaml_duration_ms(protection, p->name, MIN_PROTECTION_MS,
+                                               MAX_PROTECTION_MS, &channel->protection_ms, p->err)
+                      : 0;
+}
+
 static int parse_channel(const struct lutra_parse *p,
                          const struct lutra_yaml *root,
                          struct lutra_channel *channel)
 {
-    static const char *const known[] = {"channel", "description", "version",
+    static const char *const known[] = {"channel", "description", "version", "recovery",
                                         "sources", "pipelines",   NULL};
     const struct lutra_yaml *name, *description, *version, *sources, *pipelines;
     if (lutra_parse_map(p, root, "the definition", known) ||
@@ -142,7 +170,8 @@ static int parse_channel(const struct lutra_parse *p,
     description = lutra_parse_optional(root, "description");
     version = lutra_parse_optional(root, "version");
     channel->description = lutra_strdup("");
-    if ((description && (description->kind != LUTRA_YAML_SCALAR || description->text[0]) &&
+    if (parse_recovery(p, lutra_parse_optional(root, "recovery"), channel) ||
+        (description && (description->kind != LUTRA_YAML_SCALAR || description->text[0]) &&
          lutra_parse_text(p, description, "description", MAX_DESCRIPTION_BYTES,
                           &channel->description)) ||
         (version && lutra_yaml_u64(version, p->name, 0, INT64_MAX, &channel->version, p->err))) {

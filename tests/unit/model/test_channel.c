@@ -95,6 +95,8 @@ Test(channel, what_is_left_out_has_defaults)
     struct lutra_channel *c = parse(ONE);
     const struct lutra_pipeline_def *def = &c->pipelines[0];
     cr_expect_str_eq(c->description, "");
+    cr_expect_eq(c->max_attempts, 10);
+    cr_expect_eq(c->protection_ms, 90000);
     cr_expect_str_eq(def->name, "c");
     cr_expect_eq(def->window, 32);
     cr_expect_eq(def->partitions, 8);
@@ -118,6 +120,7 @@ Test(channel, canonical_json_is_read_back_equal)
         "  - source: b\n    target: a\n    start: gtid:3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5\n"
         "    window: 1\n    balance: least-lag\n    batch: {max_delay: 1s, max_bytes: 2000}\n"
         "    accept_new_source: true\n    accept_target: empty:17\n    target_may_lose: 0s\n" PAIRS,
+        "recovery: {max_attempts: 0, protection: 5m}\n" ONE,
         HEAD "  - source: a\n    target: b\n    start: file:mysql-bin.000009:4\n    pairs:\n"
              "      - {source: {schema: 's*', table: 'o_*_*'}, target: {table: 'n_*_x_*'},\n"
              "         columns: {Zed: z2, abc: b2}, exclude: [y, X], triggers: allow}\n"
@@ -136,6 +139,12 @@ Test(channel, canonical_json_is_read_back_equal)
         cr_expect_null(strchr(lutra_buf_cstr(&json), '\n'));
         b->version = 8;
         cr_expect(lutra_channel_same(a, b));
+        b->max_attempts++;
+        cr_expect_not(lutra_channel_same(a, b));
+        b->max_attempts--;
+        b->protection_ms++;
+        cr_expect_not(lutra_channel_same(a, b));
+        b->protection_ms--;
         b->pipelines[0].window++;
         cr_expect_not(lutra_channel_same(a, b));
         lutra_channel_free(a);
@@ -195,6 +204,11 @@ Test(channel, mistakes_in_the_whole_have_a_place)
     REFUSED("channel: c\nchannel: d\n", "2:1", "channel");
     REFUSED("channel: c\ndescription: \"a\\nb\"\n", "2:14", "control character");
     REFUSED("channel: c\nversion: x\n", "2:10", "x");
+    REFUSED("channel: c\nrecovery: 3\n", "2:11", "expected a mapping");
+    REFUSED("channel: c\nrecovery: {attempts: 3}\n", "2:12", "max_attempts");
+    REFUSED("channel: c\nrecovery: {max_attempts: -1}\n", "2:26", "1000000");
+    REFUSED("channel: c\nrecovery: {protection: 10}\n", "2:24", "10");
+    REFUSED("channel: c\nrecovery: {protection: 10ms}\n", "2:24", "1s");
     REFUSED("channel: c\npipelines: []\n", "1:1", "sources is missing");
     REFUSED("channel: c\nsources: []\n", "2:10", "expected a mapping");
     REFUSED("channel: c\nsources: {}\n", "1:1", "pipelines is missing");
