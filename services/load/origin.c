@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "load/pipeline.h"
@@ -63,7 +64,7 @@ static void control_raise(struct ldr_pipeline *p)
 static void control_written(const struct lutra_coord_result *result, void *arg)
 {
     struct ldr_pipeline *p = ((struct ldr_origin_op *)arg)->p;
-    if (result->rc == LUTRA_COORD_OK) {
+    if (result->rc == LUTRA_COORD_OK && !LUTRA_FAULT("load.control_raised")) {
         p->origin_op.busy = false;
         ldr_run(p);
     } else if (result->rc == LUTRA_COORD_BAD_VERSION) {
@@ -114,7 +115,7 @@ static void origin_is_there(struct ldr_pipeline *p)
 static void origin_written(const struct lutra_coord_result *result, void *arg)
 {
     struct ldr_pipeline *p = ((struct ldr_origin_op *)arg)->p;
-    if (result->rc == LUTRA_COORD_OK) {
+    if (result->rc == LUTRA_COORD_OK && !LUTRA_FAULT("load.origin_published")) {
         origin_is_there(p);
     } else {
         step_again(p); /* lost the race, or unknown: read what is there now */

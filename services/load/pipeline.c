@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -128,6 +129,7 @@ static void on_message(const struct lutra_bus_message *message, void *arg)
     const uint8_t *payload;
     size_t len;
     p->last_message_ms = now_ms(p);
+    (void)LUTRA_FAULT("load.received");
     int64_t first = lutra_assembler_first_offset(p->assembler);
     int rc = -1;
     if (lutra_envelope_parse(message, &envelope, &err) == 0) {
@@ -359,6 +361,7 @@ static void on_owner(enum lutra_owner_state state, void *arg)
     switch (state) {
     case LUTRA_OWNER_OWNED:
         if (p->state == LDR_STANDBY) {
+            (void)LUTRA_FAULT("load.owner_taken");
             lutra_timer_start(p->tick, TICK_MS);
             prepare(p);
         }

@@ -337,6 +337,7 @@ static void on_committed(const struct lutra_error *err, void *arg)
         unit_failed(p, err);
         return;
     }
+    (void)LUTRA_FAULT("load.committed"); /* in the target, and nobody else knows yet */
     struct ldr_unit *unit = &p->unit;
     if (ldr_ring_committed(&p->ring, unit->slot, unit->to, unit->last_process_id,
                            unit->source_identity, &bad)) {
@@ -347,6 +348,7 @@ static void on_committed(const struct lutra_error *err, void *arg)
     account(p);
     unit_reset(unit);
     ldr_termin_changed(p);
+    (void)LUTRA_FAULT("load.reported");
     ldr_unit_pump(p);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "manager/manager_private.h"
@@ -166,6 +167,7 @@ static void on_created(const struct lutra_coord_result *result, void *arg)
 {
     struct mgr_op *op = arg;
 
+    (void)LUTRA_FAULT("manager.config_written");
     if (mgr_op_failed(op, result, LUTRA_COORD_NODE_EXISTS)) {
         return;
     }
@@ -186,6 +188,7 @@ static void create_config(struct mgr_op *op)
     char path[256];
 
     op->def->version = 1;
+    (void)LUTRA_FAULT("manager.before_config"); /* its other records are there */
     lutra_channel_to_json(op->def, &json);
     lutra_coord_create(op->manager->options.coord, lutra_path_channel(op->name, "config", path),
                        (const char *)json.data, json.len, 0, on_created, op);
@@ -194,6 +197,7 @@ static void create_config(struct mgr_op *op)
 
 static void after_desired(struct mgr_op *op)
 {
+    (void)LUTRA_FAULT("manager.between_znodes");
     make_controls(op, create_config);
 }
 
@@ -201,6 +205,7 @@ static void on_changed(const struct lutra_coord_result *result, void *arg)
 {
     struct mgr_op *op = arg;
 
+    (void)LUTRA_FAULT("manager.config_written");
     if (mgr_op_failed(op, result, LUTRA_COORD_BAD_VERSION)) {
         return;
     }
@@ -228,6 +233,7 @@ static void change_config(struct mgr_op *op)
     struct lutra_buf json = {0};
     char path[256];
 
+    (void)LUTRA_FAULT("manager.before_config");
     lutra_channel_to_json(op->def, &json);
     lutra_coord_set(op->manager->options.coord, lutra_path_channel(op->name, "config", path),
                     (const char *)json.data, json.len, op->version, on_changed, op);

@@ -2,6 +2,7 @@
  * of the channel's pipelines. */
 #include <string.h>
 
+#include "base/fault.h"
 #include "manager/manager_private.h"
 
 static void on_desired_created(const struct lutra_coord_result *result, void *arg)
@@ -40,6 +41,7 @@ static void on_desired_set(const struct lutra_coord_result *result, void *arg)
         return;
     }
     if (result->rc == LUTRA_COORD_OK) {
+        (void)LUTRA_FAULT("manager.desired_written");
         op->each_done(op);
         return;
     }
@@ -54,6 +56,7 @@ void mgr_op_write_desired(struct mgr_op *op)
     struct lutra_buf json = {0};
     char path[256];
 
+    (void)LUTRA_FAULT("manager.before_znode");
     desired_json(op, &json);
     lutra_coord_set(op->manager->options.coord, lutra_path_channel(op->name, "desired", path),
                     (const char *)json.data, json.len, -1, on_desired_set, op);

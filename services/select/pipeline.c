@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -64,8 +65,10 @@ static void end_run(struct sel_pipeline *p)
 static void on_owner(enum lutra_owner_state state, void *arg)
 {
     struct sel_pipeline *p = arg;
-    (void)state;
     LUTRA_ASSERT(p->magic == SEL_PIPELINE_MAGIC);
+    if (state == LUTRA_OWNER_OWNED) {
+        (void)LUTRA_FAULT("select.owner_taken");
+    }
     sel_pipeline_reconcile(p);
 }
 
@@ -179,6 +182,7 @@ static void follow_origin(struct sel_pipeline *p)
         return;
     }
     p->used_epoch = p->view->origin.epoch;
+    (void)LUTRA_FAULT("select.origin_taken");
     p->run = sel_run_new(p);
     LUTRA_INFO("select.epoch", LUTRA_F_STR("pipeline", p->id),
                LUTRA_F_U64("epoch", p->run->origin.epoch),

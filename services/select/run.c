@@ -1,6 +1,7 @@
 /* A run: everything that belongs to one epoch, and its way to the stream. */
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/wire.h"
@@ -33,11 +34,15 @@ static void take_termin(struct sel_run *run, const uint8_t *payload, size_t len)
         lutra_counter_add(p->c_foreign, 1);
         return;
     }
+    if (LUTRA_FAULT("select.termin")) {
+        return; /* as though it had not come: the next one says the same and more */
+    }
     if (!sel_window_termin(run->window, termin->consumed_process_id, termin->applied_process_id)) {
         LUTRA_WARN("select.termin_refused", LUTRA_F_STR("pipeline", p->id),
                    LUTRA_F_U64("consumed", termin->consumed_process_id),
                    LUTRA_F_STR("error", "of processes never published"));
     }
+    (void)LUTRA_FAULT("select.credited");
 }
 
 static void on_message(const struct lutra_bus_message *message, void *arg)
@@ -50,6 +55,7 @@ static void on_message(const struct lutra_bus_message *message, void *arg)
     int rc;
     LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
     lutra_bus_reader_commit(run->termin, message->offset + 1);
+    (void)LUTRA_FAULT("select.offset_committed");
     if (lutra_envelope_parse(message, &envelope, &err)) {
         LUTRA_WARN("select.termin_refused", LUTRA_F_STR("pipeline", run->p->id), LUTRA_F_ERR(&err));
         return;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -178,6 +179,7 @@ static void on_written(const struct lutra_coord_result *result, void *arg)
     LUTRA_ASSERT(sending->magic == MAGIC);
     switch (result->rc) {
     case LUTRA_COORD_OK:
+        (void)LUTRA_FAULT("request.set");
         finish(sending, LUTRA_REQUEST_DONE, &sending->next);
         return;
     case LUTRA_COORD_UNKNOWN:
@@ -220,6 +222,7 @@ static void decide(struct sending *sending, uint64_t origin_epoch)
         finish(sending, outcome, sending->has_control ? &sending->control : NULL);
         return;
     }
+    (void)LUTRA_FAULT("request.before_set");
     lutra_control_to_json(&sending->next, &text);
     if (sending->version >= 0) {
         lutra_coord_set(sending->coord, sending->control_path, lutra_buf_cstr(&text), text.len,

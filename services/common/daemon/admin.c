@@ -2,6 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/mem.h"
 #include "daemon/daemon_private.h"
 
 static const char text_plain[] = "text/plain; charset=utf-8";
@@ -131,8 +134,51 @@ static void state(struct lutra_http_request *request, void *arg)
     lutra_http_reply_json(request, 200, root);
 }
 
+#ifdef LUTRA_FAULTS
+static json_t *faults_json(void)
+{
+    struct lutra_fault_point points[LUTRA_FAULT_MAX_POINTS];
+    size_t n = lutra_fault_points(points, LUTRA_FAULT_MAX_POINTS);
+    json_t *array = json_array();
+    LUTRA_AUTO_FREE char *armed = lutra_fault_armed();
+
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(array, json_pack("{s:s, s:I}", "name", points[i].name, "hits",
+                                               (json_int_t)points[i].hits));
+    }
+    return json_pack("{s:o, s:s}", "points", array, "armed", armed);
+}
+
+/* GET: the points reached, and what is armed. PUT: arms the body's text. Only in builds for tests.
+ */
+static void faults(struct lutra_http_request *request, void *arg)
+{
+    struct lutra_error err = {0};
+
+    (void)arg;
+    if (strcmp(lutra_http_method(request), "PUT") == 0) {
+        size_t len;
+        const char *body = lutra_http_body(request, &len);
+        LUTRA_AUTO_FREE char *spec = lutra_asprintf("%.*s", (int)len, body ? body : "");
+
+        spec[strcspn(spec, "\r\n")] = '\0';
+        if (lutra_fault_set(spec, &err)) {
+            lutra_http_reply_error(request, 400, "config", "%s", err.msg);
+            return;
+        }
+        LUTRA_WARN("fault.armed", LUTRA_F_STR("spec", spec));
+    } else if (!is_get(request)) {
+        return;
+    }
+    lutra_http_reply_json(request, 200, faults_json());
+}
+#endif
+
 void lutra_daemon_admin_routes(struct lutra_daemon *daemon)
 {
+#ifdef LUTRA_FAULTS
+    lutra_http_server_route(daemon->http, "/faults", faults, daemon);
+#endif
     lutra_http_server_route(daemon->http, "/healthz", healthz, daemon);
     lutra_http_server_route(daemon->http, "/readyz", readyz, daemon);
     lutra_http_server_route(daemon->http, "/metrics", metrics, daemon);

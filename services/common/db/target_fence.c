@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "db/target_private.h"
@@ -120,6 +121,10 @@ static enum attempt try_epoch(struct lutra_work *work,
                    ? FAILED
                    : AGAIN;
     }
+    if (LUTRA_FAULT("load.slots_read")) {
+        lutra_error_set(err, LUTRA_RETRY, 0, "fault load.slots_read");
+        return FAILED;
+    }
     if (raise_fence(work, control_epoch, mine, nonce, ring, fence, err)) {
         return FAILED;
     }
@@ -148,6 +153,7 @@ int lutra_work_make_epoch(struct lutra_work *work,
         switch (try_epoch(work, control_epoch, mine, nonce, ring, fence, err)) {
         case MADE:
             work->tried_fence = 0;
+            (void)LUTRA_FAULT("load.fence_made");
             LUTRA_INFO("target.epoch_made", LUTRA_F_STR("pipeline", work->pipeline),
                        LUTRA_F_U64("fence", *fence));
             return 0;

@@ -90,6 +90,9 @@ take_slot(struct lutra_work *work, const struct lutra_unit_begin *begin, struct 
     };
     uint64_t affected = 0;
     struct slot_state slot;
+    if (LUTRA_FAULT("load.before_begin")) {
+        return lutra_error_set(err, LUTRA_RETRY, 0, "fault load.before_begin");
+    }
     if (lutra_work_connect(work, err) || lutra_work_lock(work, err) ||
         lutra_stmt_run(work,
                        "UPDATE lutra.checkpoint SET unit=?, from_pos=?, low_pos=?, low_process_id=?"

@@ -10,15 +10,19 @@
 
 static const struct stg_faults extract_faults = {
     .received = "extract.received",
+    .decoded = "extract.decoded",
     .before_publish = "extract.before_publish",
     .published = "extract.published",
     .acked = "extract.acked",
+    .committed = "extract.committed",
 };
 static const struct stg_faults transform_faults = {
     .received = "transform.received",
+    .decoded = "transform.decoded",
     .before_publish = "transform.before_publish",
     .published = "transform.published",
     .acked = "transform.acked",
+    .committed = "transform.committed",
 };
 
 /* ---- which topics ---- */

@@ -1,5 +1,6 @@
 #include <utlist.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "stage/stage_private.h"
 
@@ -72,6 +73,7 @@ void stg_partition_commit(struct stg_partition *part)
         part->committed = next;
         lutra_bus_subscription_commit(part->pipeline->engine->subscription,
                                       part->pipeline->topic_in, part->number, next);
+        (void)LUTRA_FAULT(part->pipeline->engine->faults->committed);
     }
 }
 

@@ -105,6 +105,9 @@ void stg_work(struct stg_item *item, const uint8_t *payload, size_t len)
     engine->worked = true;
     lutra_task_schedule(engine->work_task);
     int rc = engine->desc.work(p->view, &item->envelope, payload, len, engine->arena, &out, &err);
+    if (rc == 0 && LUTRA_FAULT(engine->faults->decoded)) {
+        rc = lutra_error_set(&err, LUTRA_DATA, 0, "fault point %s", engine->faults->decoded);
+    }
     lutra_arena_reset(engine->arena);
     lutra_histogram_observe(p->h_work, (double)(lutra_clock_now_us() - start_us) / 1e6);
     stg_item_set_state(item, STG_NEW);

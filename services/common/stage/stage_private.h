@@ -90,7 +90,7 @@ struct stg_pipeline {
 };
 
 struct stg_faults {
-    const char *received, *before_publish, *published, *acked;
+    const char *received, *decoded, *before_publish, *published, *acked, *committed;
 };
 
 struct lutra_stage_engine {

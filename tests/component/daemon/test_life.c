@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "bus/bus_mem.h"
 #include "coord/coord_mem.h"
 #include "daemon/daemon_private.h"
@@ -201,6 +202,46 @@ Test(daemon_life, it_answers_and_a_TERM_ends_it_cleanly)
     cr_assert(atomic_load(&stopped));
     json_decref(seen_state);
 }
+
+#ifdef LUTRA_FAULTS
+static struct lutra_http_answer fault_answers[4];
+
+static void *arm_faults(void *arg)
+{
+    uint16_t at = await_up();
+
+    (void)arg;
+    (void)lutra_fault_hit("sample.step");
+    fault_answers[0] = lutra_http_call("PUT", at, "/faults", "sample.step=error:2\n");
+    fault_answers[1] = lutra_http_call("PUT", at, "/faults", "sample.step=explode");
+    fault_answers[2] = lutra_http_call("POST", at, "/faults", "");
+    fault_answers[3] = lutra_http_call("GET", at, "/faults", NULL);
+    kill(getpid(), SIGTERM);
+    return NULL;
+}
+
+Test(daemon_life, fault_points_are_armed_and_counted_over_HTTP)
+{
+    cr_assert_eq(run("", NULL, arm_faults), 0);
+    cr_expect_eq(fault_answers[0].status, 200);
+    cr_expect_eq(fault_answers[1].status, 400);
+    cr_expect(strstr(fault_answers[1].body, "sample.step=explode"), "%s", fault_answers[1].body);
+    cr_expect_eq(fault_answers[2].status, 405);
+    cr_assert_eq(fault_answers[3].status, 200);
+    json_t *told = json_loads(fault_answers[3].body, 0, NULL);
+    cr_expect_str_eq(json_string_value(json_object_get(told, "armed")), "sample.step=error:2",
+                     "a bad text changes nothing");
+    json_t *point = json_array_get(json_object_get(told, "points"), 0);
+    cr_expect_str_eq(json_string_value(json_object_get(point, "name")), "sample.step");
+    cr_expect_eq(json_integer_value(json_object_get(point, "hits")), 1);
+    cr_expect_not(lutra_fault_hit("sample.step"));
+    cr_expect(lutra_fault_hit("sample.step"));
+    json_decref(told);
+    for (size_t i = 0; i < 4; i++) {
+        lutra_http_answer_fini(&fault_answers[i]);
+    }
+}
+#endif
 
 static void *reload_twice(void *arg)
 {
