@@ -80,9 +80,8 @@ lutra_proc_start(const char *name, const char *const *argv, const char *const *e
     }
     snprintf(proc->name, sizeof(proc->name), "%s", name);
     snprintf(proc->log, sizeof(proc->log), "%s/%s.log", lutra_test_dir(), name);
-    char *program = strchr(argv[0], '/')
-                        ? lutra_test_format("%s", argv[0])
-                        : lutra_test_format("%s/%s", lutra_test_stack()->bin, argv[0]);
+    char *program = strchr(argv[0], '/') ? lutra_test_format("%s", argv[0])
+                                         : lutra_test_format("%s/%s", lutra_test_bin(), argv[0]);
     int log = open(proc->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (access(program, X_OK) != 0 || log < 0) {
         lutra_test_fail("start %s: %s", log < 0 ? proc->log : program, strerror(errno));

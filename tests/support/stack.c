@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "support/internal.h"
+#include "support/netns.h"
 #include "support/test.h"
 #include "support/zk.h"
 
@@ -91,8 +92,9 @@ void lutra_test_session_begin(void)
         }
         setenv("LUTRA_TEST_DIR", own_dir, 1);
     }
+    lutra_netns_sweep();
     take_stack();
-    if (getenv("LUTRA_TEST_SOURCE_SOCKET")) {
+    if (getenv("LUTRA_TEST_SOURCE_SOCKET") || getenv("LUTRA_TEST_OWN_SERVERS")) {
         return;
     }
     snprintf(own_stack, sizeof(own_stack), "%s/stack", getenv("LUTRA_TEST_DIR"));
@@ -106,6 +108,7 @@ void lutra_test_session_begin(void)
 
 void lutra_test_session_end(int failed)
 {
+    lutra_netns_sweep();
     if (own_stack[0]) {
         const char *const args[] = {own_stack, NULL};
         lutra_test_stack_lib("stack_stop", args);
@@ -147,6 +150,15 @@ static void find_programs(char *bin, size_t len)
     snprintf(bin, len, "%.200s/bin", exe);
 }
 
+const char *lutra_test_bin(void)
+{
+    static char bin[256];
+    if (!bin[0]) {
+        find_programs(bin, sizeof(bin));
+    }
+    return bin;
+}
+
 static struct lutra_test_stack stack;
 
 const struct lutra_test_stack *lutra_test_stack(void)
@@ -159,7 +171,7 @@ const struct lutra_test_stack *lutra_test_stack(void)
                  need("LUTRA_TEST_TARGET_SOCKET"));
         stack.source.port = (uint16_t)strtoul(need("LUTRA_TEST_SOURCE_PORT"), NULL, 10);
         stack.target.port = (uint16_t)strtoul(need("LUTRA_TEST_TARGET_PORT"), NULL, 10);
-        find_programs(stack.bin, sizeof(stack.bin));
+        snprintf(stack.bin, sizeof(stack.bin), "%s", lutra_test_bin());
         snprintf(stack.kafka, sizeof(stack.kafka), "%s", need("LUTRA_TEST_KAFKA"));
     }
     return &stack;

@@ -5,6 +5,15 @@
 #define LUTRA_TEST_SUPPORT_STACK_H
 
 #include <stdint.h>
+#include <stdlib.h>
+
+/* At file level of a test that starts every server by itself: run by hand, its program then starts
+ * no shared ones. */
+#define LUTRA_TEST_OWN_SERVERS                                                 \
+    static __attribute__((constructor)) void lutra_test_own_servers_mark(void) \
+    {                                                                          \
+        (void)setenv("LUTRA_TEST_OWN_SERVERS", "1", 1);                        \
+    }
 
 struct lutra_test_mariadb {
     char socket[108]; /* root without password */
@@ -21,6 +30,9 @@ struct lutra_test_stack {
 
 /* Where they are. Skips the test, by name of what is missing, when there are none. */
 const struct lutra_test_stack *lutra_test_stack(void);
+
+/* Folder of the programs; asks for no servers. */
+const char *lutra_test_bin(void);
 
 /* "host:port/unique": a part of the shared ZooKeeper that is this test's own. The same string at
  * every call of one test. */

@@ -50,20 +50,20 @@ static uint64_t now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* The device belongs to the namespace that this thread is in when it is made. */
+/* The device belongs to the namespace that this thread is in when it opens /dev/net/tun. */
 static int open_device(const char *netns, const char *device)
 {
     int ns = open(netns, O_RDONLY | O_CLOEXEC);
-    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
     struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
     if (ns < 0) {
         die(netns);
     }
-    if (fd < 0) {
-        die("/dev/net/tun");
-    }
     if (setns(ns, CLONE_NEWNET) != 0) {
         die("setns");
+    }
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        die("/dev/net/tun");
     }
     snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", device);
     if (ioctl(fd, TUNSETIFF, &request) != 0) {
