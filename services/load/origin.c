@@ -248,20 +248,22 @@ static void attempt_written(const struct lutra_coord_result *result, void *arg)
     p->attempt_resetting = false;
 }
 
-/* A minute of START with a commit: the next ROLLBACK begins with the shortest back-off again. */
+/* A minute of START in which more was applied than when the last attempt was made: the next one is
+ * the first of a new row. */
 static void attempt_reset(struct ldr_pipeline *p)
 {
     const struct lutra_control *control = &p->view->control;
     uint64_t now = lutra_loop_now_ms(p->load->env->loop);
     if (p->attempt_resetting || !control->start || control->attempt == 0 ||
         wall_ms(p) - control->at_ms < (int64_t)ATTEMPT_QUIET_MS ||
-        now - p->state_since_ms < ATTEMPT_QUIET_MS || p->units == 0) {
+        now - p->state_since_ms < ATTEMPT_QUIET_MS || p->ring.process_id <= control->process_id) {
         return;
     }
     char path[256];
     struct lutra_buf json = {0};
     struct lutra_control next = *control;
     next.attempt = 0;
+    next.exhausted = false;
     next.reason[0] = '\0';
     lutra_control_to_json(&next, &json);
     p->attempt_resetting = true;

@@ -132,6 +132,7 @@ void ldr_request(struct ldr_pipeline *p,
         .kind = kind, .about_epoch = p->epoch, .retry_with_backoff = with_backoff};
     (void)snprintf(p->request.reason, sizeof p->request.reason, "%s", reason);
     (void)snprintf(p->request.by, sizeof p->request.by, "load/%s", p->load->env->instance);
+    lutra_request_bound(&p->request, p->view, p->ring.process_id);
     p->request_wanted = true;
     if (!p->requesting) {
         ldr_request_again(p);

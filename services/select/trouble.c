@@ -97,6 +97,7 @@ void sel_halt(struct sel_run *run,
               const char *reason)
 {
     struct sel_pipeline *p = run->p;
+    struct sel_window_stats stats;
     LUTRA_WARN("select.request", LUTRA_F_STR("pipeline", p->id),
                LUTRA_F_STR("kind", kind == LUTRA_REQUEST_RESTART ? "RESTART" : "ROLLBACK"),
                LUTRA_F_U64("epoch", run->origin.epoch), LUTRA_F_STR("reason", reason));
@@ -104,6 +105,8 @@ void sel_halt(struct sel_run *run,
         .kind = kind, .about_epoch = run->origin.epoch, .retry_with_backoff = with_backoff};
     (void)snprintf(run->request.reason, sizeof(run->request.reason), "%s", reason);
     (void)snprintf(run->request.by, sizeof(run->request.by), "select/%s", p->select->env->instance);
+    sel_window_stats(run->window, &stats);
+    lutra_request_bound(&run->request, p->view, stats.applied);
     sel_set_state(p, SEL_HALTED, reason);
     sel_stream_close(run);
     sel_window_halt(run->window);

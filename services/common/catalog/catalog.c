@@ -9,7 +9,7 @@
 #include "catalog/catalog_private.h"
 
 enum { MAGIC = 0x7a5c2001 };
-static const char CHANNELS[] = "/lutra/channels";
+static const char CHANNELS[] = "/lutra/channels", ELECTION[] = "/lutra/manager/election";
 
 static void on_config(void *arg);
 static void on_desired(void *arg);
@@ -351,6 +351,11 @@ static void on_list(void *arg)
     }
 }
 
+static void on_managers(void *arg)
+{
+    (void)arg; /* looked at when somebody asks */
+}
+
 /* --- the catalog --- */
 
 static void on_cached(struct lutra_channel *def, const struct lutra_cache_stamp *stamp, void *arg)
@@ -393,6 +398,9 @@ struct lutra_catalog *lutra_catalog_new(struct lutra_coord *coord,
     catalog->arg = arg;
     catalog->begin = lutra_task_new(lutra_coord_loop(coord), on_begin, catalog);
     catalog->list = lutra_zchildren_new(coord, CHANNELS, on_list, catalog);
+    if (watch & LUTRA_WATCH_MANAGERS) {
+        catalog->managers = lutra_zchildren_new(coord, ELECTION, on_managers, catalog);
+    }
     if (cache_dir) {
         catalog->cache = lutra_cache_new(lutra_coord_loop(coord), cache_dir);
         lutra_cache_load(catalog->cache, on_cached, catalog);
@@ -417,6 +425,7 @@ void lutra_catalog_free(struct lutra_catalog *catalog)
         channel_free(catalog->channels);
     }
     lutra_zchildren_free(catalog->list);
+    lutra_zchildren_free(catalog->managers);
     lutra_task_free(catalog->begin);
     lutra_cache_free(catalog->cache);
     catalog->magic = 0;
@@ -446,4 +455,12 @@ void lutra_catalog_each(struct lutra_catalog *catalog,
 bool lutra_catalog_known(const struct lutra_catalog *catalog)
 {
     return lutra_zchildren_known(catalog->list);
+}
+
+bool lutra_catalog_managed(const struct lutra_catalog *catalog)
+{
+    const char *const *names;
+
+    return catalog->managers && lutra_zchildren_known(catalog->managers) &&
+           lutra_zchildren_names(catalog->managers, &names) > 0;
 }

@@ -43,6 +43,7 @@ enum {
     LUTRA_CHANGED_ORIGIN = 8,
     LUTRA_CHANGED_OWNERS = 16,
     LUTRA_CHANGED_POSITION = 32,
+    LUTRA_WATCH_MANAGERS = 64, /* for lutra_catalog_managed; not told by on_changed */
 };
 
 /* Called from later turns only. on_changed: something of `what` is new, or became known. Handlers
@@ -71,6 +72,8 @@ void lutra_catalog_each(struct lutra_catalog *catalog,
                         void *arg);
 bool lutra_catalog_known(
     const struct lutra_catalog *catalog); /* the list of channels has been read */
+/* Some manager stands for election, as last seen. Needs LUTRA_WATCH_MANAGERS. */
+bool lutra_catalog_managed(const struct lutra_catalog *catalog);
 
 /* ---- Requests: ROLLBACK, RESTART and START as one compare-and-set (docs/PROTOCOL.md §6.4) ---- */
 
@@ -91,6 +94,13 @@ struct lutra_request {
     uint64_t about_epoch;
     int64_t retry_at_ms;
     bool retry_with_backoff; /* work retry_at out from control.attempt: 1 s doubling to 60 s */
+    /* Automatic requests that are tried again by themselves: see lutra_request_bound. */
+    uint32_t max_attempts; /* in a row; 0: without end */
+    uint64_t process_id;   /* applied, as far as the initiator knows */
+    char channel[48];
+    /* RESTART of a stall, spaced by who asks (lutra_control_pace_ms): never becomes a PAUSE, so
+     * that a cause that goes away needs nobody; beyond the bound it is only marked as exhausted. */
+    bool keeps_permit;
     char reason[512];
     char by[128];
 };
@@ -111,6 +121,16 @@ void lutra_request_send(struct lutra_coord *coord,
                                      void *arg),
                         void *arg);
 void lutra_request_forget(struct lutra_coord *coord, void *arg);
+/* What bounds an automatic request, from the pipeline's definition. process_id: applied, as far as
+ * known; more of it than at the attempt before means that the row of attempts begins anew. Beyond
+ * the bound a ROLLBACK or RESTART is a PAUSE that waits for an operator and says so. */
+void lutra_request_bound(struct lutra_request *request,
+                         const struct lutra_pipeline *pipeline,
+                         uint64_t process_id);
+/* How long to wait before the next RESTART of a stall: base_ms, doubled (at most five times) for
+ * each attempt in a row that did not help. */
+uint64_t
+lutra_control_pace_ms(const struct lutra_control *control, uint64_t process_id, uint64_t base_ms);
 
 /* Paths; buf of at least 256 bytes; return buf. */
 const char *lutra_path_channel(const char *channel, const char *leaf, char *buf);

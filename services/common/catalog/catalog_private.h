@@ -41,6 +41,7 @@ struct lutra_catalog {
     struct lutra_cache *cache; /* may be NULL */
     struct lutra_task *begin;  /* adds what came from the cache */
     struct lutra_zchildren *list;
+    struct lutra_zchildren *managers; /* NULL: not wanted */
     struct cat_channel *channels;
     struct cat_pipeline *pipelines;
 };

@@ -11,7 +11,9 @@ enum {
     MAGIC = 0x7a5c2101,
     RETRY_MIN_MS = 1000,
     RETRY_MAX_MS = 60000,
-    MAX_TRIES = 100, /* lost races of one request */
+    MAX_TRIES = 100,   /* lost races of one request */
+    FREE_RESTARTS = 2, /* in a row; the next ones wait like a ROLLBACK */
+    MAX_DOUBLINGS = 5,
 };
 
 /* --- the decision --- */
@@ -64,18 +66,98 @@ static enum lutra_request_outcome may_automatic(const struct lutra_control *cont
     return LUTRA_REQUEST_FAILED;
 }
 
+static void plain_line(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < ' ' || *text == 127) {
+            *text = ' ';
+        }
+    }
+}
+
 static void copy_line(char *to, size_t size, const char *from)
 {
     (void)snprintf(to, size, "%s", from);
-    for (; *to; to++) {
-        if ((unsigned char)*to < ' ' || *to == 127) {
-            *to = ' ';
-        }
+    plain_line(to);
+}
+
+/* Attempts that stand in a row: since they began nothing more was applied. A target that went back
+ * is another one, and begins anew too. */
+static uint32_t attempts_in_a_row(const struct lutra_control *control,
+                                  uint64_t known_process_id,
+                                  uint64_t origin_process_id)
+{
+    bool moved = known_process_id > control->process_id ||
+                 (origin_process_id != 0 && origin_process_id < control->process_id);
+
+    return moved ? 0 : control->attempt;
+}
+
+uint64_t
+lutra_control_pace_ms(const struct lutra_control *control, uint64_t process_id, uint64_t base_ms)
+{
+    uint32_t attempts = attempts_in_a_row(control, process_id, 0);
+
+    return base_ms << (attempts < MAX_DOUBLINGS ? attempts : MAX_DOUBLINGS);
+}
+
+void lutra_request_bound(struct lutra_request *request,
+                         const struct lutra_pipeline *pipeline,
+                         uint64_t process_id)
+{
+    request->max_attempts = pipeline->channel->max_attempts;
+    request->process_id = process_id;
+    (void)snprintf(request->channel, sizeof(request->channel), "%s", pipeline->channel->name);
+}
+
+/* The row of attempts has come to its end: what stands there says so, and what to do. */
+static void give_up(struct lutra_control *next, const struct lutra_request *request)
+{
+    next->exhausted = true;
+    if (request->keeps_permit) {
+        return;
+    }
+    next->start = false;
+    next->retry_at_ms = 0;
+    (void)snprintf(next->reason, sizeof(next->reason),
+                   "%u attempts in a row failed, the last: %.330s; put it right and `lutractl "
+                   "start %s`",
+                   next->attempt - 1, request->reason, request->channel);
+    plain_line(next->reason);
+}
+
+/* Counts an automatic ROLLBACK or RESTART, and makes it wait or give up when there were too many.
+ */
+static void count_attempt(const struct lutra_control *now,
+                          uint64_t origin_process_id,
+                          const struct lutra_request *request,
+                          int64_t now_ms,
+                          struct lutra_control *next)
+{
+    uint64_t known =
+        request->process_id > origin_process_id ? request->process_id : origin_process_id;
+    uint32_t before = attempts_in_a_row(now, known, origin_process_id);
+    bool again = request->kind == LUTRA_REQUEST_RESTART || request->retry_with_backoff ||
+                 request->retry_at_ms != 0;
+
+    next->attempt = before < UINT32_MAX ? before + 1 : before;
+    next->process_id = known;
+    if (request->kind == LUTRA_REQUEST_ROLLBACK && request->retry_with_backoff) {
+        next->retry_at_ms = now_ms + backoff_ms(before);
+    }
+    if (request->kind == LUTRA_REQUEST_RESTART && !request->keeps_permit &&
+        before >= FREE_RESTARTS) {
+        next->start = false;
+        next->retry_at_ms = now_ms + backoff_ms(before);
+    }
+    if (again && request->max_attempts != 0 && next->attempt > request->max_attempts) {
+        give_up(next, request);
     }
 }
 
 enum lutra_request_outcome lutra_request_decide(const struct lutra_control *control,
                                                 uint64_t origin_epoch,
+                                                uint64_t origin_process_id,
                                                 const struct lutra_request *request,
                                                 int64_t now_ms,
                                                 struct lutra_control *next)
@@ -97,6 +179,8 @@ enum lutra_request_outcome lutra_request_decide(const struct lutra_control *cont
         .start = request->kind != LUTRA_REQUEST_ROLLBACK,
         .epoch = now->epoch,
         .attempt = automatic ? now->attempt : 0,
+        .process_id = now->process_id,
+        .exhausted = automatic && now->exhausted && request->kind == LUTRA_REQUEST_RESUME,
         .at_ms = now_ms,
     };
     copy_line(next->reason, sizeof(next->reason), request->reason);
@@ -106,10 +190,10 @@ enum lutra_request_outcome lutra_request_decide(const struct lutra_control *cont
     }
     if (request->kind == LUTRA_REQUEST_ROLLBACK) {
         next->retry_at_ms =
-            request->retry_with_backoff ? now_ms + backoff_ms(now->attempt) : request->retry_at_ms;
-        if (automatic && next->attempt < UINT32_MAX) {
-            next->attempt++;
-        }
+            request->retry_with_backoff ? now_ms + backoff_ms(0) : request->retry_at_ms;
+    }
+    if (automatic && request->kind != LUTRA_REQUEST_RESUME) {
+        count_attempt(now, origin_process_id, request, now_ms, next);
     }
     return LUTRA_REQUEST_DONE;
 }
@@ -206,7 +290,7 @@ static bool same(const struct lutra_control *a, const struct lutra_control *b)
            strcmp(a->reason, b->reason) == 0;
 }
 
-static void decide(struct sending *sending, uint64_t origin_epoch)
+static void decide(struct sending *sending, uint64_t origin_epoch, uint64_t origin_process_id)
 {
     int64_t now_ms = lutra_loop_wall_us(lutra_coord_loop(sending->coord)) / 1000;
     enum lutra_request_outcome outcome;
@@ -217,7 +301,7 @@ static void decide(struct sending *sending, uint64_t origin_epoch)
         return;
     }
     outcome = lutra_request_decide(sending->has_control ? &sending->control : NULL, origin_epoch,
-                                   &sending->request, now_ms, &sending->next);
+                                   origin_process_id, &sending->request, now_ms, &sending->next);
     if (outcome != LUTRA_REQUEST_DONE) {
         finish(sending, outcome, sending->has_control ? &sending->control : NULL);
         return;
@@ -239,7 +323,7 @@ static void on_origin(const struct lutra_coord_result *result, void *arg)
     struct sending *sending = arg;
     struct lutra_origin origin = {0};
     struct lutra_error err;
-    uint64_t epoch = 0;
+    uint64_t epoch = 0, process_id = 0;
 
     LUTRA_ASSERT(sending->magic == MAGIC);
     if (result->rc != LUTRA_COORD_OK && result->rc != LUTRA_COORD_NO_NODE) {
@@ -249,13 +333,14 @@ static void on_origin(const struct lutra_coord_result *result, void *arg)
     if (result->rc == LUTRA_COORD_OK) {
         if (lutra_origin_from_json(result->data, result->len, &origin, &err) == 0) {
             epoch = origin.epoch;
+            process_id = origin.process_id;
             lutra_origin_fini(&origin);
         } else { /* the control's epoch rises all the same */
             LUTRA_ERROR("catalog.malformed", LUTRA_F_STR("path", sending->origin_path),
                         LUTRA_F_ERR(&err));
         }
     }
-    decide(sending, epoch);
+    decide(sending, epoch, process_id);
 }
 
 static void on_control(const struct lutra_coord_result *result, void *arg)

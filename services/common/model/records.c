@@ -165,6 +165,20 @@ static int read_i64(const struct reader *r, const char *key, int64_t *out)
     return 0;
 }
 
+static int read_bool(const struct reader *r, const char *key, bool *out)
+{
+    json_t *value;
+    int rc = lookup(r, key, OPTIONAL, &value);
+    if (rc <= 0) {
+        return rc;
+    }
+    if (!json_is_boolean(value)) {
+        return bad_key(r, key, "true or false");
+    }
+    *out = json_is_true(value);
+    return 0;
+}
+
 static int read_nonce(const struct reader *r, char out[17])
 {
     if (read_token(r, "nonce", REQUIRED, out, 17)) {
@@ -230,6 +244,8 @@ int lutra_control_from_json(const char *s,
         read_u64(&r, "epoch", REQUIRED, &rec->epoch) ||
         read_text(&r, "reason", rec->reason, sizeof(rec->reason)) ||
         read_i64(&r, "retry_at_ms", &rec->retry_at_ms) || read_u32(&r, "attempt", &rec->attempt) ||
+        read_u64(&r, "process_id", OPTIONAL, &rec->process_id) ||
+        read_bool(&r, "exhausted", &rec->exhausted) ||
         read_text(&r, "by", rec->by, sizeof(rec->by)) || read_i64(&r, "at_ms", &rec->at_ms)) {
         return reader_close(&r, -1);
     }
@@ -248,6 +264,8 @@ void lutra_control_to_json(const struct lutra_control *rec, struct lutra_buf *ou
     json_object_set_new(o, "reason", lutra_json_text(rec->reason));
     json_object_set_new(o, "retry_at_ms", json_integer(rec->retry_at_ms));
     json_object_set_new(o, "attempt", json_integer(rec->attempt));
+    json_object_set_new(o, "process_id", lutra_json_u64(rec->process_id));
+    json_object_set_new(o, "exhausted", json_boolean(rec->exhausted));
     json_object_set_new(o, "by", lutra_json_text(rec->by));
     json_object_set_new(o, "at_ms", json_integer(rec->at_ms));
     lutra_json_put(o, out);

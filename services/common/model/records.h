@@ -26,8 +26,10 @@ struct lutra_control {
     char reason[512]; /* why, one line; "" */
     int64_t
         retry_at_ms;  /* PAUSE only: when to START again by itself; 0: when an operator says so */
-    uint32_t attempt; /* automatic ROLLBACKs in a row, for the back-off */
-    char by[128];     /* service/instance or operator */
+    uint32_t attempt; /* automatic ROLLBACKs and RESTARTs in a row, for back-off and bound */
+    uint64_t process_id; /* applied when the last of them was asked for: beyond it is progress */
+    bool exhausted;      /* attempt is above the channel's bound: an operator must look at it */
+    char by[128];        /* service/instance or operator */
     int64_t at_ms;
 };
 

@@ -29,6 +29,8 @@ Test(records, control_goes_through_json)
                               .epoch = 9,
                               .retry_at_ms = 170,
                               .attempt = 3,
+                              .process_id = 77,
+                              .exhausted = true,
                               .at_ms = 5},
                          b;
     struct lutra_buf json = {0};
@@ -41,6 +43,8 @@ Test(records, control_goes_through_json)
     cr_expect_eq(b.epoch, 9);
     cr_expect_eq(b.retry_at_ms, 170);
     cr_expect_eq(b.attempt, 3);
+    cr_expect_eq(b.process_id, 77);
+    cr_expect(b.exhausted);
     cr_expect_str_eq(b.reason, "line\nbreak and ?? not UTF-8, cut in a character: ?");
     cr_expect_str_eq(b.by, "select/s1");
     lutra_buf_fini(&json);
