@@ -10,7 +10,7 @@
 #define TICK_MS 1000u
 #define GAP_DEADLINE_MS 30000u
 #define TOUCH_MS 5000u
-#define STANDBY_DELAY_MS 1000u
+#define PROTECTION_MS 1000u
 #define STOP_DRAIN_MS 30000u
 #define STOP_QUIET_MS 2000u
 #define MAX_PAYLOAD_BYTES ((size_t)256 << 20)
@@ -183,12 +183,11 @@ static void reader_open(struct ldr_pipeline *p)
     char load[80], termin[80];
     lutra_topic_name(p->id, "load", load);
     lutra_topic_name(p->id, "termin", termin);
-    struct lutra_bus_topic topics[] = {
-        {.name = load, .partitions = 1, .retention_ms = 86400000},
-        {.name = termin, .partitions = 1, .retention_ms = 3600000},
-    };
-    lutra_bus_ensure_topics(p->load->env->bus, topics, 2, topics_ready, p);
-    p->reader = lutra_bus_reader_new(p->load->env->bus, "lutra-load", load, 0,
+    struct lutra_bus_topic in = {.name = load, .partitions = 1, .retention_ms = 86400000};
+    struct lutra_bus_topic out = {.name = termin, .partitions = 1, .retention_ms = 3600000};
+    lutra_bus_ensure_topics(p->buses.target, &in, 1, topics_ready, p);
+    lutra_bus_ensure_topics(p->buses.source, &out, 1, topics_ready, p);
+    p->reader = lutra_bus_reader_new(p->buses.target, "lutra-load", load, 0,
                                      LUTRA_BUS_START_COMMITTED, &reader_handler, p);
 }
 
@@ -221,8 +220,7 @@ void ldr_disown(struct ldr_pipeline *p, enum ldr_state state, const char *reason
     lutra_coord_forget(p->load->env->coord, &p->origin_op);
     p->origin_op.busy = false;
     lutra_request_forget(p->load->env->coord, p);
-    lutra_bus_forget(p->load->env->bus, p);
-    lutra_pipe_forget(p->load->env->bus, p);
+    lutra_bus_pair_forget(&p->buses, p);
     p->requesting = p->request_wanted = false;
     p->position_writing = p->attempt_resetting = false;
     p->termin_in_flight = false;
@@ -255,6 +253,8 @@ static void prepare(struct ldr_pipeline *p)
     const struct lutra_env *env = p->load->env;
     ldr_set_state(p, LDR_PREPARE, "connecting to the target");
     if (p->target == NULL) {
+        p->buses = p->wanted_buses;
+        p->prepared_version = p->view->config_version;
         p->target =
             env->target_new(env, lutra_channel_endpoint(p->view->channel, p->view->def->target),
                             p->id, p->view->def);
@@ -304,9 +304,21 @@ on_epoch(const struct lutra_ring *slots, uint64_t fence, const struct lutra_erro
     ldr_origin_step(p);
 }
 
+/* Endpoint, buses, pairs or bounds may differ: begins with new connections, then a new epoch. */
+static void prepare_anew(struct ldr_pipeline *p)
+{
+    ldr_disown(p, LDR_STANDBY, "the definition has changed");
+    lutra_timer_start(p->tick, TICK_MS);
+    prepare(p);
+}
+
 void ldr_make_epoch(struct ldr_pipeline *p, const char *why)
 {
     static const char hex[] = "0123456789abcdef";
+    if (p->prepared_version != p->view->config_version) {
+        prepare_anew(p);
+        return;
+    }
     p->generation++;
     ldr_set_state(p, LDR_EPOCH, why);
     stream_drop(p);
@@ -380,10 +392,8 @@ static void contend(struct ldr_pipeline *p)
 {
     char path[256];
     ldr_set_state(p, LDR_STANDBY, "");
-    const struct lutra_env *env = p->load->env;
-    uint64_t delay_ms = env->standby_delay_ms > 0 ? env->standby_delay_ms : STANDBY_DELAY_MS;
-    p->owner = lutra_owner_new(env->coord, lutra_path_pipeline(p->id, "load", path), env->instance,
-                               delay_ms, on_owner, p);
+    p->owner = lutra_owner_new(p->load->env->coord, lutra_path_pipeline(p->id, "load", path),
+                               p->load->env->instance, PROTECTION_MS, on_owner, p);
 }
 
 static void stop(struct ldr_pipeline *p, const char *reason)
@@ -398,10 +408,7 @@ static void config_check(struct ldr_pipeline *p)
     if (p->target != NULL && p->config_version != 0 &&
         p->view->config_version != p->config_version &&
         (p->state == LDR_RUN || p->state == LDR_ORIGIN || p->state == LDR_HALTED)) {
-        /* Endpoint, pairs or bounds may differ: begin with a new connection, then a new epoch. */
-        ldr_disown(p, LDR_STANDBY, "the definition has changed");
-        lutra_timer_start(p->tick, TICK_MS);
-        prepare(p);
+        prepare_anew(p);
     }
 }
 
@@ -422,13 +429,40 @@ static void reconcile_halted(struct ldr_pipeline *p)
     }
 }
 
+/* Without one of the pipeline's buses there is nothing this process could do for it: it makes room
+ * for one that has them. True when it is so. */
+static bool blocked(struct ldr_pipeline *p)
+{
+    struct lutra_error err = {0};
+    if (!lutra_buses_pair(p->load->env->buses, p->view->def->source_bus, p->view->def->target_bus,
+                          &p->wanted_buses, &err)) {
+        if (p->state == LDR_BLOCKED) {
+            ldr_set_state(p, LDR_IDLE, "");
+        }
+        return false;
+    }
+    if (p->state != LDR_BLOCKED || strcmp(p->reason, err.msg) != 0) {
+        LUTRA_ERROR("load.blocked", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(&err));
+        if (p->owner != NULL) {
+            stop(p, "");
+        }
+        ldr_set_state(p, LDR_BLOCKED, err.msg);
+    }
+    return true;
+}
+
 /* Compares what is with what ought to be; called on every change and every second. */
 static void reconcile(struct ldr_pipeline *p)
 {
     bool stopped = p->view->has_desired && p->view->desired.state == LUTRA_DESIRED_STOP;
+    if (wants(p) && !stopped && blocked(p)) {
+        return;
+    }
     if (p->owner == NULL) {
         if (wants(p) && !stopped) {
             contend(p);
+        } else if (p->state == LDR_BLOCKED) {
+            ldr_set_state(p, LDR_IDLE, "");
         }
         return;
     }

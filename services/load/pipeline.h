@@ -25,6 +25,7 @@
 
 #define LDR_STATES(X) \
     X(IDLE)           \
+    X(BLOCKED)        \
     X(STANDBY)        \
     X(PREPARE)        \
     X(EPOCH)          \
@@ -67,6 +68,10 @@ struct ldr_pipeline {
     char reason[1024]; /* why it does not run; "" */
 
     struct lutra_owner *owner;
+    struct lutra_bus_pair wanted_buses; /* of the definition that stands now */
+    /* Those of prepared_version: what is read from and published to. */
+    struct lutra_bus_pair buses;
+    uint64_t prepared_version; /* the definition that target and buses are of */
     struct lutra_target *target;
     struct lutra_timer *timer; /* repeats what failed: calls `again` */
     void (*again)(struct ldr_pipeline *p);

@@ -56,6 +56,10 @@ void ldr_pipeline_json(struct ldr_pipeline *p, json_t *array)
     (void)json_object_set_new(entry, "pipeline", json_string(p->id));
     (void)json_object_set_new(entry, "state", json_string(ldr_state_name(p->state)));
     (void)json_object_set_new(entry, "last_error", json_string(p->reason));
+    if (p->state == LDR_BLOCKED) {
+        (void)json_object_set_new(entry, "error_class",
+                                  json_string(lutra_error_class_name(LUTRA_CONFIG)));
+    }
     (void)json_object_set_new(entry, "owner", json_boolean(ldr_owns(p)));
     (void)json_object_set_new(
         entry, "position", json_string(p->ring.position_text != NULL ? p->ring.position_text : ""));

@@ -51,8 +51,8 @@ static void termin_send(struct ldr_pipeline *p)
     p->termin_dirty = false;
     p->termin_in_flight = true;
     p->termin_sent_ms = lutra_loop_now_ms(p->load->env->loop);
-    if (lutra_pipe_publish(p->load->env->bus, lutra_topic_name(p->id, "termin", topic), 0,
-                           &envelope, payload, len, on_termin_ack, p, &err)) {
+    if (lutra_pipe_publish(p->buses.source, lutra_topic_name(p->id, "termin", topic), 0, &envelope,
+                           payload, len, on_termin_ack, p, &err)) {
         p->termin_in_flight = false;
         p->termin_dirty = true;
     }

@@ -69,7 +69,7 @@ static int start(struct lutra_daemon *daemon,
     state->manager = lutra_manager_new(&(struct lutra_manager_options){
         .loop = env->loop,
         .coord = env->coord,
-        .bus = env->bus,
+        .buses = env->buses,
         .instance = env->instance,
         .http = lutra_daemon_http_address(daemon),
         .fetcher = {.get = get, .forget = forget, .port = state->client},

@@ -6,7 +6,7 @@
 #ifndef LUTRA_MANAGER_MANAGER_H
 #define LUTRA_MANAGER_MANAGER_H
 
-#include "bus/bus.h"
+#include "bus/buses.h"
 #include "coord/coord.h"
 #include "http/client.h"
 #include "http/server.h"
@@ -28,7 +28,7 @@ struct lutra_manager_fetcher {
 struct lutra_manager_options {
     struct lutra_loop *loop;
     struct lutra_coord *coord;
-    struct lutra_bus *bus;
+    struct lutra_buses *buses; /* topics of deleted channels live on them */
     const char *instance;
     const char *http; /* host:port that others reach this manager by */
     struct lutra_manager_fetcher fetcher;

@@ -235,6 +235,13 @@ const json_t *mgr_nodes_entry(struct mgr_nodes *nodes,
     return NULL;
 }
 
+bool mgr_entry_blocked(const json_t *entry)
+{
+    const char *state = json_string_value(json_object_get(entry, "state"));
+
+    return state != NULL && strcmp(state, "BLOCKED") == 0;
+}
+
 unsigned mgr_nodes_serving(struct mgr_nodes *nodes, const char *service, const char *pipeline)
 {
     unsigned n = 0;
@@ -244,8 +251,10 @@ unsigned mgr_nodes_serving(struct mgr_nodes *nodes, const char *service, const c
             continue;
         }
         for (struct node *node = nodes->groups[i].first; node != NULL; node = node->next) {
-            n += node->znode != NULL && node->pub.answers &&
-                 mgr_state_entry(node->state, pipeline) != NULL;
+            const json_t *entry = mgr_state_entry(node->state, pipeline);
+
+            n += node->znode != NULL && node->pub.answers && entry != NULL &&
+                 !mgr_entry_blocked(entry);
         }
     }
     return n;

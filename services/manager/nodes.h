@@ -45,7 +45,9 @@ const json_t *mgr_nodes_entry(struct mgr_nodes *nodes,
                               const char *service,
                               const char *instance,
                               const char *pipeline);
-/* How many instances of a service answer and know the pipeline. */
+/* The service lacks what the pipeline needs (its last_error says what), and does nothing for it. */
+bool mgr_entry_blocked(const json_t *entry);
+/* How many instances of a service answer and serve the pipeline. */
 unsigned mgr_nodes_serving(struct mgr_nodes *nodes, const char *service, const char *pipeline);
 /* Forgets nodes that vanished more than protection_ms ago, after fn(node) each. */
 void mgr_nodes_drop_dead(struct mgr_nodes *nodes,

@@ -52,13 +52,19 @@ void mgr_op_set_names(struct mgr_op *op, size_t n)
     op->n_names = n;
 }
 
+static void forget_bus(const char *name, struct lutra_bus *bus, void *arg)
+{
+    (void)name;
+    lutra_bus_forget(bus, arg);
+}
+
 static void op_free(struct mgr_op *op)
 {
     struct lutra_manager *manager = op->manager;
 
     lutra_coord_forget(manager->options.coord, op);
     lutra_request_forget(manager->options.coord, op);
-    lutra_bus_forget(manager->options.bus, op);
+    lutra_buses_each(manager->options.buses, forget_bus, op);
     names_free(op);
     lutra_channel_free(op->def);
     lutra_channel_free(op->old);

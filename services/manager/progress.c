@@ -97,6 +97,18 @@ static void fill_states(const json_t *select, const json_t *load, struct mgr_vie
         text(load, "last_error")[0] != '\0' ? text(load, "last_error") : text(select, "last_error");
 }
 
+static void find_blocked(const struct mgr_node *node, void *arg)
+{
+    struct mgr_view *view = arg;
+    const json_t *entry = node->vanished_ms == 0 && node->answers
+                              ? mgr_state_entry(node->root, view->pipeline)
+                              : NULL;
+
+    if (entry != NULL && mgr_entry_blocked(entry)) {
+        view->blocked = text(entry, "last_error");
+    }
+}
+
 void mgr_pipeline_look(struct mgr_pipeline *mine,
                        struct mgr_view *view,
                        struct mgr_verdict *verdict)
@@ -119,6 +131,9 @@ void mgr_pipeline_look(struct mgr_pipeline *mine,
         load = mgr_nodes_entry(manager->nodes, "load", view->load_owner, pipeline->id);
     }
     fill_states(select, load, view);
+    view->pipeline = pipeline->id;
+    view->blocked = "";
+    mgr_nodes_each(manager->nodes, find_blocked, view);
     view->extracts = mgr_nodes_serving(manager->nodes, "extract", pipeline->id);
     view->transforms = mgr_nodes_serving(manager->nodes, "transform", pipeline->id);
     mgr_view_judge(view, verdict);

@@ -26,6 +26,8 @@ static void finish(struct mgr_op *op, bool topics_deleted)
                           gone);
 }
 
+static void delete_next_topics(struct mgr_op *op);
+
 static void on_topics(const struct lutra_error *err, void *arg)
 {
     struct mgr_op *op = arg;
@@ -34,29 +36,52 @@ static void on_topics(const struct lutra_error *err, void *arg)
         mgr_op_fail(op, 503, "retry", "the channel is deleted, its topics are not: %s", err->msg);
         return;
     }
-    finish(op, true);
+    delete_next_topics(op);
 }
 
-static void delete_topics(struct mgr_op *op)
+/* Step 2i: pipeline i's topics on its source's bus; step 2i + 1: the one on its target's. */
+static void delete_next_topics(struct mgr_op *op)
 {
-    static const char *const stages[] = {"extract", "transform", "load", "termin"};
-    const char **topics;
-    size_t n = 0;
+    static const char *const stages[] = {"extract", "transform", "termin", "load"};
+    const struct lutra_pipeline_def *def = &op->old->pipelines[op->next_name / 2];
+    bool at_target = op->next_name % 2 == 1;
+    size_t first = at_target ? 3 : 0, n = at_target ? 1 : 3;
+    char names[3][80];
+    const char *topics[3];
+    struct lutra_error err = {0};
+    struct lutra_bus *bus;
 
-    mgr_op_set_names(op, op->old->n_pipelines * 4);
-    topics = lutra_alloc((op->n_names + 1) * sizeof(char *));
+    if (op->next_name == op->old->n_pipelines * 2) {
+        finish(op, true);
+        return;
+    }
+    op->next_name++;
+    bus = lutra_buses_get(op->manager->options.buses, at_target ? def->target_bus : def->source_bus,
+                          &err);
+    if (bus == NULL) {
+        on_topics(&err, op);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        topics[i] = lutra_topic_name(def->name, stages[first + i], names[i]);
+    }
+    lutra_bus_delete_topics(bus, topics, n, on_topics, op);
+}
+
+/* Before anything is deleted: are the buses to be had where the topics live? */
+static int check_buses(struct mgr_op *op, struct lutra_error *err)
+{
+    struct lutra_bus_pair pair;
+
     for (size_t i = 0; i < op->old->n_pipelines; i++) {
-        for (size_t k = 0; k < 4; k++) {
-            char name[80];
+        const struct lutra_pipeline_def *def = &op->old->pipelines[i];
 
-            lutra_topic_name(op->old->pipelines[i].name, stages[k], name);
-            op->names[n] = lutra_strdup(name);
-            topics[n] = op->names[n];
-            n++;
+        if (lutra_buses_pair(op->manager->options.buses, def->source_bus, def->target_bus, &pair,
+                             err) != 0) {
+            return lutra_error_wrap(err, "the topics of pipeline %s", def->name);
         }
     }
-    lutra_bus_delete_topics(op->manager->options.bus, topics, n, on_topics, op);
-    lutra_free(topics);
+    return 0;
 }
 
 static void delete_next_tree(struct mgr_op *op);
@@ -79,7 +104,8 @@ static void delete_next_tree(struct mgr_op *op)
     } else if (op->next_name == op->old->n_pipelines) {
         path = lutra_asprintf("/lutra/channels/%s", op->name);
     } else if (op->topics) {
-        delete_topics(op);
+        op->next_name = 0;
+        delete_next_topics(op);
         return;
     } else {
         finish(op, false);
@@ -180,6 +206,10 @@ static void on_config(const struct lutra_coord_result *result, void *arg)
     op->old = lutra_channel_parse(result->data, result->len, op->name, &err);
     if (op->old == NULL) {
         mgr_op_fail(op, 409, "conflict", "the definition in ZooKeeper cannot be read: %s", err.msg);
+        return;
+    }
+    if (op->topics && check_buses(op, &err) != 0) {
+        mgr_op_fail(op, 409, "config", "nothing is deleted: %s", err.msg);
         return;
     }
     if (op->force) {

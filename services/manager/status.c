@@ -55,7 +55,7 @@ static void add_instance(const struct mgr_node *node, void *arg)
         return;
     }
     entry = mgr_state_entry(node->root, sum->pipeline);
-    if (entry == NULL) {
+    if (entry == NULL || mgr_entry_blocked(entry)) {
         return;
     }
     json_array_append_new(sum->instances, json_string(node->instance));
@@ -82,6 +82,40 @@ sum_stage(struct lutra_manager *manager, const char *service, const char *pipeli
 
     mgr_nodes_each(manager->nodes, add_instance, &sum);
     return sum;
+}
+
+/* ---- who cannot serve it ---- */
+
+struct blocked_walk {
+    const char *pipeline;
+    json_t *array;
+};
+
+static void add_blocked(const struct mgr_node *node, void *arg)
+{
+    const struct blocked_walk *walk = arg;
+    const json_t *entry;
+    json_t *object;
+
+    if (node->vanished_ms != 0 || !node->answers) {
+        return;
+    }
+    entry = mgr_state_entry(node->root, walk->pipeline);
+    if (entry == NULL || !mgr_entry_blocked(entry)) {
+        return;
+    }
+    object = json_pack("{s:s, s:s}", "service", node->service, "instance", node->instance);
+    copy(object, "class", entry, "error_class");
+    copy(object, "error", entry, "last_error");
+    json_array_append_new(walk->array, object);
+}
+
+static json_t *blocked_json(struct lutra_manager *manager, const char *pipeline)
+{
+    struct blocked_walk walk = {.pipeline = pipeline, .array = json_array()};
+
+    mgr_nodes_each(manager->nodes, add_blocked, &walk);
+    return walk.array;
 }
 
 /* ---- one pipeline ---- */
@@ -190,6 +224,7 @@ static json_t *pipeline_json(struct mgr_pipeline *mine)
     set(instances, "extract", extract.instances);
     set(instances, "transform", transform.instances);
     set(root, "instances", instances);
+    set(root, "blocked", blocked_json(manager, pipeline->id));
     set(root, "position", position_json(pipeline, select, load));
     set(root, "last_error", string_or_null(first_error(load, select, &extract, &transform)));
     set(root, "process", process_json(pipeline, select, load, extract.ids, transform.ids));

@@ -134,14 +134,20 @@ static const char *not_flowing(const struct mgr_view *view, char *buf, size_t si
     return NULL;
 }
 
-static void add_last_error(const struct mgr_view *view, struct mgr_verdict *verdict)
+static void add_text(struct mgr_verdict *verdict, const char *text)
 {
     size_t len = strlen(verdict->reason);
 
-    if (view->last_error[0] != '\0') {
+    if (text != NULL && text[0] != '\0') {
         snprintf(verdict->reason + len, sizeof(verdict->reason) - len, "%s%s", len > 0 ? "; " : "",
-                 view->last_error);
+                 text);
     }
+}
+
+static void add_errors(const struct mgr_view *view, struct mgr_verdict *verdict)
+{
+    add_text(verdict, view->blocked);
+    add_text(verdict, view->last_error);
 }
 
 static void judge_waiting(const struct mgr_view *view, struct mgr_verdict *verdict, const char *why)
@@ -151,7 +157,7 @@ static void judge_waiting(const struct mgr_view *view, struct mgr_verdict *verdi
     } else {
         set(verdict, MGR_STARTING, "%s", why);
     }
-    add_last_error(view, verdict);
+    add_errors(view, verdict);
 }
 
 static void judge_permitted(const struct mgr_view *view, struct mgr_verdict *verdict)
@@ -174,7 +180,7 @@ static void judge_permitted(const struct mgr_view *view, struct mgr_verdict *ver
         set(verdict, MGR_STALLED, "%" PRIu64 " processes in flight, no progress for %" PRIu64 " s",
             view->in_flight, view->still_ms / 1000);
         verdict->stuck = true;
-        add_last_error(view, verdict);
+        add_errors(view, verdict);
         return;
     }
     why = not_flowing(view, buf, sizeof(buf));

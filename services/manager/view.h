@@ -21,6 +21,7 @@ const char *mgr_state_name(enum mgr_state state);
 
 /* Everything borrowed. */
 struct mgr_view {
+    const char *pipeline;
     /* From ZooKeeper. */
     bool connected; /* this manager's session */
     bool known;     /* all records have been read once */
@@ -44,6 +45,7 @@ struct mgr_view {
     bool start_pending; /* the target has no position yet: what `start:` means is not settled */
     uint64_t in_flight;
     const char *last_error; /* "" when none */
+    const char *blocked;    /* why some instance cannot serve it, "" */
     /* From watching. */
     int64_t wall_ms;
     uint64_t still_ms; /* data in flight and no progress for so long; 0: it moves, or has not to */

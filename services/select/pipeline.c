@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { STANDBY_DELAY_MS = 1000, RELEASE_MS = 30000 };
+enum { PROTECTION_MS = 1000, RELEASE_MS = 30000 };
 
 const char *sel_state_name(enum sel_state state)
 {
@@ -31,7 +31,7 @@ void sel_set_state(struct sel_pipeline *p, enum sel_state state, const char *rea
         (void)snprintf(p->reason, sizeof(p->reason), "%s", reason);
     }
     if (reason[0] && (state == SEL_BACKOFF || state == SEL_DRAINING || state == SEL_HALTED ||
-                      state == SEL_TOPICS)) {
+                      state == SEL_TOPICS || state == SEL_BLOCKED)) {
         (void)snprintf(p->last_error, sizeof(p->last_error), "%s", reason);
     }
 }
@@ -72,12 +72,37 @@ static void on_owner(enum lutra_owner_state state, void *arg)
     sel_pipeline_reconcile(p);
 }
 
-bool sel_should_contend(const struct sel_pipeline *p)
+static bool is_wanted(const struct sel_pipeline *p)
 {
     const struct lutra_pipeline *view = p->view;
     return view->def && view->known && view->has_desired &&
            view->desired.state != LUTRA_DESIRED_STOP && !p->select->draining &&
            strcmp(view->def->source_site, p->select->env->site) == 0;
+}
+
+bool sel_should_contend(const struct sel_pipeline *p)
+{
+    return is_wanted(p) && !p->blocked;
+}
+
+/* Without one of the pipeline's buses there is nothing this process could do for it: it makes room
+ * for one that has them. */
+static void find_buses(struct sel_pipeline *p)
+{
+    struct lutra_error err = {0};
+    bool missing = is_wanted(p) && lutra_buses_pair(p->select->env->buses, p->view->def->source_bus,
+                                                    p->view->def->target_bus, &p->buses, &err) != 0;
+    if (missing && (!p->blocked || strcmp(p->reason, err.msg) != 0)) {
+        LUTRA_ERROR("select.blocked", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(&err));
+        end_run(p);
+        lutra_timer_stop(p->release);
+        lutra_owner_free(LUTRA_STEAL(p->owner));
+        sel_set_state(p, SEL_BLOCKED, err.msg);
+    } else if (!missing && p->blocked) {
+        sel_set_state(p, SEL_IDLE, "");
+        p->last_error[0] = '\0';
+    }
+    p->blocked = missing;
 }
 
 static void contend(struct sel_pipeline *p)
@@ -86,10 +111,9 @@ static void contend(struct sel_pipeline *p)
     lutra_timer_stop(p->release);
     p->released = false;
     if (!p->owner) {
-        const struct lutra_env *env = p->select->env;
-        uint64_t delay_ms = env->standby_delay_ms > 0 ? env->standby_delay_ms : STANDBY_DELAY_MS;
-        p->owner = lutra_owner_new(env->coord, lutra_path_pipeline(p->id, "select", path),
-                                   env->instance, delay_ms, on_owner, p);
+        p->owner =
+            lutra_owner_new(p->select->env->coord, lutra_path_pipeline(p->id, "select", path),
+                            p->select->env->instance, PROTECTION_MS, on_owner, p);
         sel_set_state(p, SEL_STANDBY, "");
     }
 }
@@ -194,6 +218,7 @@ static void follow_origin(struct sel_pipeline *p)
 
 void sel_pipeline_reconcile(struct sel_pipeline *p)
 {
+    find_buses(p);
     if (!sel_should_contend(p)) {
         if (p->run) {
             sel_stream_pump(p->run); /* pauses the source */

@@ -24,6 +24,7 @@
 
 #define SEL_STATES(X) \
     X(IDLE)           \
+    X(BLOCKED)        \
     X(STANDBY)        \
     X(WAITING)        \
     X(TOPICS)         \
@@ -54,6 +55,7 @@ struct sel_run {
     struct lutra_bus_reader *termin;
     struct lutra_assembler *assembler;
     struct lutra_arena *arena;
+    struct lutra_bus_pair buses;
     struct lutra_timer *again; /* repeats what failed: topics, or check and stream */
     struct lutra_timer *due;   /* the open batch */
     struct lutra_backoff backoff;
@@ -73,8 +75,10 @@ struct sel_pipeline {
     struct lutra_pipeline *view; /* the catalog's */
     char *id;
     enum sel_state state;
-    char reason[1024];     /* why it is where it is; "" */
-    char last_error[1024]; /* kept until the stream flows again */
+    char reason[1024];           /* why it is where it is; "" */
+    char last_error[1024];       /* kept until the stream flows again */
+    struct lutra_bus_pair buses; /* of the definition that stands now */
+    bool blocked;                /* this process does not have them */
     struct lutra_owner *owner;
     struct lutra_task *reconcile;
     struct lutra_timer *release; /* STOP: how long what is in flight may take */

@@ -84,9 +84,11 @@ static void on_reader_start(int64_t offset, void *arg)
 
 /* ---- topics ---- */
 
-static void bus_trouble(struct sel_run *run, const struct lutra_error *err)
+static void bus_trouble(struct sel_run *run, const char *bus, const struct lutra_error *cause)
 {
+    struct lutra_error named = *cause, *err = &named;
     uint64_t delay_ms;
+    (void)lutra_error_wrap(err, "bus %s", bus);
     if (err->class != LUTRA_RETRY) {
         sel_failed(run, err);
         return;
@@ -110,16 +112,16 @@ static void on_warm(const struct lutra_error *err, void *arg)
         return;
     }
     if (err) {
-        bus_trouble(run, err);
+        bus_trouble(run, run->def->source_bus, err);
         return;
     }
     lutra_backoff_reset(&run->backoff);
-    run->termin = lutra_bus_reader_new(run->p->select->env->bus, "lutra-select",
+    run->termin = lutra_bus_reader_new(run->buses.source, "lutra-select",
                                        lutra_topic_name(run->p->id, "termin", topic), 0,
                                        LUTRA_BUS_START_END, &handler, run);
 }
 
-static void on_topics(const struct lutra_error *err, void *arg)
+static void on_target_topics(const struct lutra_error *err, void *arg)
 {
     struct sel_run *run = arg;
     char topic[80];
@@ -128,25 +130,42 @@ static void on_topics(const struct lutra_error *err, void *arg)
         return;
     }
     if (err) {
-        bus_trouble(run, err);
+        bus_trouble(run, run->def->target_bus, err);
         return;
     }
-    lutra_bus_warm_up(run->p->select->env->bus, lutra_topic_name(run->p->id, "extract", topic),
-                      on_warm, run);
+    lutra_bus_warm_up(run->buses.source, lutra_topic_name(run->p->id, "extract", topic), on_warm,
+                      run);
 }
 
+static void on_source_topics(const struct lutra_error *err, void *arg)
+{
+    struct sel_run *run = arg;
+    char name[80];
+    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
+    if (run->p->state != SEL_TOPICS) {
+        return;
+    }
+    if (err) {
+        bus_trouble(run, run->def->source_bus, err);
+        return;
+    }
+    const struct lutra_bus_topic load = {lutra_topic_name(run->p->id, "load", name), 1, DAY_MS};
+    lutra_bus_ensure_topics(run->buses.target, &load, 1, on_target_topics, run);
+}
+
+/* Before anything is published, all four are there: three on the source's bus, load's on the
+ * target's. */
 void sel_run_start(struct sel_run *run)
 {
-    char names[4][80];
+    char names[3][80];
     int32_t partitions = (int32_t)run->def->partitions;
     const struct lutra_bus_topic topics[] = {
         {lutra_topic_name(run->p->id, "extract", names[0]), partitions, DAY_MS},
         {lutra_topic_name(run->p->id, "transform", names[1]), partitions, DAY_MS},
-        {lutra_topic_name(run->p->id, "load", names[2]), 1, DAY_MS},
-        {lutra_topic_name(run->p->id, "termin", names[3]), 1, HOUR_MS},
+        {lutra_topic_name(run->p->id, "termin", names[2]), 1, HOUR_MS},
     };
     sel_set_state(run->p, SEL_TOPICS, "");
-    lutra_bus_ensure_topics(run->p->select->env->bus, topics, 4, on_topics, run);
+    lutra_bus_ensure_topics(run->buses.source, topics, 3, on_source_topics, run);
 }
 
 /* ---- life ---- */
@@ -215,6 +234,7 @@ struct sel_run *sel_run_new(struct sel_pipeline *p)
     copy_origin(&run->origin, &p->view->origin);
     run->channel = copy_definition(p->view);
     run->def = lutra_channel_pipeline(run->channel, p->id);
+    run->buses = p->buses; /* of the same config version */
     run->assembler = lutra_assembler_new(TERMIN_MAX_BYTES);
     run->arena = lutra_arena_new(0);
     run->again = lutra_timer_new(env->loop, on_again, run);
@@ -222,7 +242,7 @@ struct sel_run *sel_run_new(struct sel_pipeline *p)
     run->ask = lutra_timer_new(env->loop, sel_ask_cb, run);
     run->backoff = (struct lutra_backoff){.min_ms = RETRY_MIN_MS, .max_ms = RETRY_MAX_MS};
     struct sel_window_config config = {
-        .bus = env->bus,
+        .bus = run->buses.source,
         .loop = env->loop,
         .pipeline = p->id,
         .envelope = {.epoch = run->origin.epoch, .config_version = run->origin.config_version},
@@ -246,13 +266,11 @@ struct sel_run *sel_run_new(struct sel_pipeline *p)
 
 void sel_run_free(struct sel_run *run)
 {
-    const struct lutra_env *env;
     if (!run) {
         return;
     }
     LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
-    env = run->p->select->env;
-    lutra_bus_forget(env->bus, run);
+    lutra_bus_pair_forget(&run->buses, run);
     if (run->termin) {
         lutra_bus_reader_free(run->termin);
     }

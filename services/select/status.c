@@ -53,6 +53,9 @@ void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
     set_text(entry, "state", sel_state_name(p->state));
     set_text(entry, "reason", p->reason);
     set_text(entry, "last_error", p->last_error);
+    if (p->state == SEL_BLOCKED) {
+        set_text(entry, "error_class", lutra_error_class_name(LUTRA_CONFIG));
+    }
     (void)json_object_set_new(entry, "owner", json_boolean(sel_owns(p)));
     (void)json_object_set_new(entry, "paused", json_boolean(!sel_permitted(p)));
     set_u64(entry, "epoch", p->used_epoch);

@@ -247,9 +247,9 @@ void kafka_set_healthy(struct kafka_bus *bus, bool healthy)
         return;
     }
     if (healthy) {
-        LUTRA_INFO("bus.up", LUTRA_F_STR("brokers", bus->brokers));
+        LUTRA_INFO("bus.up", LUTRA_F_STR("bus", bus->name), LUTRA_F_STR("brokers", bus->brokers));
     } else {
-        LUTRA_WARN("bus.down", LUTRA_F_STR("brokers", bus->brokers));
+        LUTRA_WARN("bus.down", LUTRA_F_STR("bus", bus->name), LUTRA_F_STR("brokers", bus->brokers));
     }
     if (bus->metrics.up) {
         lutra_gauge_set(bus->metrics.up, healthy ? 1 : 0);
@@ -433,6 +433,7 @@ static void free_rest(struct kafka_bus *bus)
     lutra_free(bus->extra.values);
     lutra_timer_free(bus->tick);
     lutra_task_free(bus->reap);
+    lutra_free(bus->name);
     lutra_free(bus->brokers);
     lutra_free(bus->client_id);
     lutra_free(bus);
@@ -472,23 +473,29 @@ static void register_metrics(struct kafka_bus *bus, struct lutra_metrics *metric
 {
     struct kafka_metrics *m = &bus->metrics;
 
+    struct lutra_buf text = {0};
+    const char *labels;
+
     if (!metrics) {
         return;
     }
-    m->published = lutra_metrics_counter(metrics, "lutra_bus_published_total", "",
+    lutra_metrics_label(&text, "bus", bus->name);
+    labels = lutra_buf_cstr(&text);
+    m->published = lutra_metrics_counter(metrics, "lutra_bus_published_total", labels,
                                          "Messages that the broker has acknowledged");
-    m->publish_errors = lutra_metrics_counter(metrics, "lutra_bus_publish_errors_total", "",
+    m->publish_errors = lutra_metrics_counter(metrics, "lutra_bus_publish_errors_total", labels,
                                               "Messages that were not acknowledged");
     m->received =
-        lutra_metrics_counter(metrics, "lutra_bus_received_total", "", "Messages received");
-    m->resets = lutra_metrics_counter(metrics, "lutra_bus_offset_resets_total", "",
+        lutra_metrics_counter(metrics, "lutra_bus_received_total", labels, "Messages received");
+    m->resets = lutra_metrics_counter(metrics, "lutra_bus_offset_resets_total", labels,
                                       "Offsets that were gone: reading went on at the low "
                                       "watermark");
-    m->rebalances = lutra_metrics_counter(metrics, "lutra_bus_rebalances_total", "",
+    m->rebalances = lutra_metrics_counter(metrics, "lutra_bus_rebalances_total", labels,
                                           "Assignments and revocations of partitions");
-    m->ack_seconds = lutra_metrics_histogram(metrics, "lutra_bus_ack_seconds", "",
+    m->ack_seconds = lutra_metrics_histogram(metrics, "lutra_bus_ack_seconds", labels,
                                              "From publishing to acknowledgement", 0.0001, 100);
-    m->up = lutra_metrics_gauge(metrics, "lutra_bus_up", "", "Is a broker reachable");
+    m->up = lutra_metrics_gauge(metrics, "lutra_bus_up", labels, "Is a broker reachable");
+    lutra_buf_fini(&text);
 }
 
 static const struct lutra_bus_ops kafka_ops = {
@@ -520,7 +527,18 @@ static int check_consumer_settings(struct kafka_bus *bus, struct lutra_error *er
     return rc;
 }
 
+int lutra_bus_kafka_check(const struct lutra_config_map *extra, struct lutra_error *err)
+{
+    struct kafka_bus bus = {.extra = *extra};
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    int rc = set_role(conf, &bus, KAFKA_PRODUCER, NULL, err);
+
+    rd_kafka_conf_destroy(conf);
+    return rc == 0 ? check_consumer_settings(&bus, err) : -1;
+}
+
 struct lutra_bus *lutra_bus_kafka_new(struct lutra_loop *loop,
+                                      const char *name,
                                       const char *brokers,
                                       const char *client_id,
                                       const struct lutra_config_map *extra,
@@ -532,6 +550,7 @@ struct lutra_bus *lutra_bus_kafka_new(struct lutra_loop *loop,
     bus->base.ops = &kafka_ops;
     bus->base.loop = loop;
     bus->base.max_message_bytes = KAFKA_MESSAGE_MAX_BYTES - KAFKA_BATCH_OVERHEAD_BYTES;
+    bus->name = lutra_strdup(name);
     bus->brokers = lutra_strdup(brokers);
     bus->client_id = lutra_strdup(client_id);
     copy_extra(bus, extra);

@@ -9,9 +9,15 @@
 #include "base/metrics.h"
 #include "bus/bus.h"
 
-/* brokers: bootstrap list. extra: pass-through librdkafka properties (kafka.*), applied first;
- * those Lutra depends on cannot be overridden (CONFIG error names them). */
+/* Would these properties be taken? -1 and CONFIG: the message names the one that is not. */
+int lutra_bus_kafka_check(const struct lutra_config_map *extra,
+                          struct lutra_error *err) LUTRA_MUST_CHECK;
+
+/* name: of the bus, for metrics and logs. brokers: bootstrap list. extra: pass-through librdkafka
+ * properties (kafka.*), applied first; those Lutra depends on cannot be overridden (CONFIG error
+ * names them). */
 struct lutra_bus *lutra_bus_kafka_new(struct lutra_loop *loop,
+                                      const char *name,
                                       const char *brokers,
                                       const char *client_id,
                                       const struct lutra_config_map *extra,

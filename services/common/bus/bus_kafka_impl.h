@@ -163,7 +163,7 @@ struct kafka_metrics {
 
 struct kafka_bus {
     struct lutra_bus base;
-    char *brokers, *client_id;
+    char *name, *brokers, *client_id;
     struct lutra_config_map extra; /* copied */
     struct lutra_worker *worker;
     struct kafka_reaper *reaper;

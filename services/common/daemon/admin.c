@@ -25,6 +25,7 @@ static const char *coord_state_name(enum lutra_coord_state state)
 bool lutra_daemon_ready(struct lutra_daemon *daemon, char *reason, size_t reason_len)
 {
     const struct lutra_service *service = daemon->service;
+    const char *away;
 
     if (daemon->phase == LUTRA_DAEMON_DRAINING) {
         snprintf(reason, reason_len, "draining");
@@ -35,9 +36,10 @@ bool lutra_daemon_ready(struct lutra_daemon *daemon, char *reason, size_t reason
                  daemon->config->zookeeper_connect);
         return false;
     }
-    if (!lutra_bus_healthy(daemon->env.bus)) {
-        snprintf(reason, reason_len, "no Kafka broker reachable of %s",
-                 daemon->config->kafka_brokers);
+    away = lutra_buses_away(daemon->env.buses);
+    if (away != NULL) {
+        snprintf(reason, reason_len, "bus %s: no Kafka broker reachable of %s", away,
+                 lutra_daemon_bus_brokers(daemon->config, away));
         return false;
     }
     reason[0] = '\0';
@@ -76,6 +78,19 @@ static void readyz(struct lutra_http_request *request, void *arg)
     lutra_http_reply_text(request, ready ? 200 : 503, text_plain, line);
 }
 
+static void bus_gauge(const char *name, struct lutra_bus *bus, void *arg)
+{
+    struct lutra_daemon *daemon = arg;
+    struct lutra_buf labels = {0};
+
+    lutra_metrics_label(&labels, "bus", name);
+    lutra_gauge_set(lutra_metrics_gauge(daemon->metrics, "lutra_bus_connected",
+                                        lutra_buf_cstr(&labels),
+                                        "1 while a Kafka broker of the bus is reachable."),
+                    lutra_bus_healthy(bus));
+    lutra_buf_fini(&labels);
+}
+
 static void metrics(struct lutra_http_request *request, void *arg)
 {
     struct lutra_daemon *daemon = arg;
@@ -92,20 +107,23 @@ static void metrics(struct lutra_http_request *request, void *arg)
     lutra_gauge_set(lutra_metrics_gauge(daemon->metrics, "lutra_coord_connected", "",
                                         "1 while the ZooKeeper session is connected."),
                     lutra_coord_state_of(daemon->env.coord) == LUTRA_COORD_CONNECTED);
-    lutra_gauge_set(lutra_metrics_gauge(daemon->metrics, "lutra_bus_connected", "",
-                                        "1 while a Kafka broker is reachable."),
-                    lutra_bus_healthy(daemon->env.bus));
+    lutra_buses_each(daemon->env.buses, bus_gauge, daemon);
     lutra_metrics_expose(daemon->metrics, &out);
     lutra_http_reply_text(request, 200, "text/plain; version=0.0.4; charset=utf-8",
                           lutra_buf_cstr(&out));
     lutra_buf_fini(&out);
 }
 
+static void bus_state(const char *name, struct lutra_bus *bus, void *arg)
+{
+    json_object_set_new(arg, name, json_string(lutra_bus_healthy(bus) ? "CONNECTED" : "DOWN"));
+}
+
 static void state(struct lutra_http_request *request, void *arg)
 {
     struct lutra_daemon *daemon = arg;
     char reason[512] = "";
-    json_t *root;
+    json_t *root, *buses;
     bool ready;
 
     if (!is_get(request)) {
@@ -117,14 +135,17 @@ static void state(struct lutra_http_request *request, void *arg)
                      daemon->config->site, "version", LUTRA_VERSION, "http", daemon->advertised,
                      "started_ms", (json_int_t)daemon->started_ms, "coord",
                      coord_state_name(lutra_coord_state_of(daemon->env.coord)), "bus",
-                     lutra_bus_healthy(daemon->env.bus) ? "CONNECTED" : "DOWN", "ready", ready,
-                     "ready_reason", ready ? "" : reason, "draining",
+                     lutra_buses_away(daemon->env.buses) == NULL ? "CONNECTED" : "DOWN", "ready",
+                     ready, "ready_reason", ready ? "" : reason, "draining",
                      daemon->phase == LUTRA_DAEMON_DRAINING, "loop_longest_turn_ms",
                      (json_int_t)lutra_loop_longest_turn_ms(daemon->loop), "host", daemon->host);
     if (root == NULL) {
         lutra_http_reply_error(request, 500, "bug", "the state cannot be written as JSON");
         return;
     }
+    buses = json_object();
+    lutra_buses_each(daemon->env.buses, bus_state, buses);
+    json_object_set_new(root, "buses", buses);
     if (daemon->service->state_json != NULL) {
         daemon->service->state_json(daemon->state, root);
     }

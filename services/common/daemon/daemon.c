@@ -104,10 +104,38 @@ static void warn_of_settings(const struct lutra_daemon *daemon)
     }
 }
 
+static struct lutra_bus *open_bus(const char *name, void *arg, struct lutra_error *err)
+{
+    struct lutra_daemon *daemon = arg;
+    const char *brokers = lutra_daemon_bus_brokers(daemon->config, name);
+    bool is_default = strcmp(name, LUTRA_BUS_DEFAULT) == 0;
+    struct lutra_config_map properties;
+    struct lutra_bus *bus;
+    char client_id[128];
+
+    if (brokers == NULL) {
+        lutra_error_set(err, LUTRA_CONFIG, 0,
+                        "bus %s is not configured: the configuration of %s %s lacks %s%s.brokers",
+                        name, daemon->service->name, daemon->instance, is_default ? "" : "buses.",
+                        is_default ? "kafka" : name);
+        return NULL;
+    }
+    snprintf(client_id, sizeof(client_id), "lutra-%s-%s", daemon->service->name, daemon->instance);
+    lutra_daemon_bus_properties(daemon->config, name, &properties);
+    bus = daemon->ports->bus_new(daemon->loop, name, brokers, &properties, client_id,
+                                 daemon->metrics, err);
+    lutra_daemon_bus_properties_fini(&properties);
+    if (bus == NULL) {
+        lutra_error_wrap(err, "bus %s", name);
+        return NULL;
+    }
+    LUTRA_INFO("daemon.bus_opened", LUTRA_F_STR("bus", name), LUTRA_F_STR("brokers", brokers));
+    return bus;
+}
+
 static int start_ports(struct lutra_daemon *daemon, struct lutra_error *err)
 {
     struct lutra_env *env = &daemon->env;
-    char client_id[128];
 
     daemon->metrics = lutra_metrics_new();
     daemon->process = lutra_process_metrics_new(daemon->metrics, daemon->service->name);
@@ -117,7 +145,6 @@ static int start_ports(struct lutra_daemon *daemon, struct lutra_error *err)
         .instance = daemon->instance,
         .site = daemon->config->site,
         .state_dir = daemon->config->state_dir[0] != '\0' ? daemon->config->state_dir : NULL,
-        .standby_delay_ms = daemon->config->standby_delay_ms,
         .source_new = daemon->ports->source_new,
         .target_new = daemon->ports->target_new,
     };
@@ -131,13 +158,12 @@ static int start_ports(struct lutra_daemon *daemon, struct lutra_error *err)
     if (env->coord == NULL) {
         return lutra_error_wrap(err, "ZooKeeper");
     }
-    snprintf(client_id, sizeof(client_id), "lutra-%s-%s", daemon->service->name, daemon->instance);
-    env->bus =
-        daemon->ports->bus_new(daemon->loop, daemon->config, client_id, daemon->metrics, err);
-    if (env->bus == NULL) {
-        return lutra_error_wrap(err, "Kafka");
-    }
-    return 0;
+    env->buses = lutra_buses_new(open_bus, daemon);
+    /* The default one at once: what it refuses ends the process now, not when work comes. */
+    return daemon->config->kafka_brokers[0] == '\0' ||
+                   lutra_buses_get(env->buses, LUTRA_BUS_DEFAULT, err) != NULL
+               ? 0
+               : -1;
 }
 
 static void register_node(struct lutra_daemon *daemon)
@@ -190,9 +216,7 @@ static void stop(struct lutra_daemon *daemon)
     }
     lutra_registration_free(daemon->registration);
     lutra_http_server_free(daemon->http);
-    if (daemon->env.bus != NULL) {
-        lutra_bus_free(daemon->env.bus);
-    }
+    lutra_buses_free(daemon->env.buses);
     if (daemon->env.coord != NULL) {
         lutra_coord_free(daemon->env.coord);
     }

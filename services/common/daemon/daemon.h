@@ -22,9 +22,9 @@ struct lutra_daemon_config {
     uint64_t zookeeper_session_timeout_ms;
     char *kafka_brokers;
     struct lutra_config_map kafka; /* kafka.properties.* */
+    struct lutra_config_map buses; /* <name>.brokers, <name>.properties.* */
     char *state_dir;
     uint64_t drain_timeout_ms;
-    uint64_t standby_delay_ms;
     uint64_t watchdog_ms;
 };
 /* The table rows for the members above, for a struct that begins with struct lutra_daemon_config:
@@ -77,11 +77,17 @@ struct lutra_daemon_config {
         {.key = "kafka.brokers",                                                                   \
          .type = LUTRA_CONFIG_STRING,                                                              \
          .offset = offsetof(struct lutra_daemon_config, kafka_brokers),                            \
-         .help = "host:port[,host:port...]"},                                                      \
+         .def = "",                                                                                \
+         .help = "host:port[,host:port...] of the bus `default`; needed unless there are others"}, \
         {.key = "kafka.properties",                                                                \
          .type = LUTRA_CONFIG_MAP,                                                                 \
          .offset = offsetof(struct lutra_daemon_config, kafka),                                    \
          .help = "librdkafka properties, passed through (security.protocol, ssl.*, sasl.*, ...)"}, \
+        {.key = "buses",                                                                           \
+         .type = LUTRA_CONFIG_MAP,                                                                 \
+         .offset = offsetof(struct lutra_daemon_config, buses),                                    \
+         .help = "more buses: <name>.brokers and <name>.properties.*, as under kafka; pipelines "  \
+                 "name them as source_bus and target_bus"},                                        \
         {.key = "state_dir",                                                                       \
          .type = LUTRA_CONFIG_STRING,                                                              \
          .offset = offsetof(struct lutra_daemon_config, state_dir),                                \
@@ -94,14 +100,6 @@ struct lutra_daemon_config {
          .def = "5s",                                                                              \
          .max = 600000,                                                                            \
          .help = "how long SIGTERM may take"},                                                     \
-        {.key = "standby_delay",                                                                   \
-         .type = LUTRA_CONFIG_DURATION_MS,                                                         \
-         .offset = offsetof(struct lutra_daemon_config, standby_delay_ms),                         \
-         .def = "1s",                                                                              \
-         .min = 1,                                                                                 \
-         .max = 60000,                                                                             \
-         .help = "select and load: how long a standby leaves a pipeline whose owner vanished to "  \
-                 "that owner"},                                                                    \
     {                                                                                              \
         .key = "watchdog", .type = LUTRA_CONFIG_DURATION_MS,                                       \
         .offset = offsetof(struct lutra_daemon_config, watchdog_ms), .def = "60s", .max = 3600000, \

@@ -16,7 +16,9 @@ struct lutra_daemon_ports {
                                      const struct lutra_daemon_config *config,
                                      struct lutra_error *err);
     struct lutra_bus *(*bus_new)(struct lutra_loop *loop,
-                                 const struct lutra_daemon_config *config,
+                                 const char *name,
+                                 const char *brokers,
+                                 const struct lutra_config_map *properties,
                                  const char *client_id,
                                  struct lutra_metrics *metrics,
                                  struct lutra_error *err);
@@ -91,6 +93,16 @@ void lutra_daemon_advertised(const struct lutra_daemon_config *config,
                              const char *host,
                              char *buf,
                              size_t size);
+
+/* buses.c: what is configured of a bus; NULL: nothing. Borrowed. */
+const char *lutra_daemon_bus_brokers(const struct lutra_daemon_config *config, const char *name);
+/* Its librdkafka properties; the texts are borrowed, the arrays are the caller's. */
+void lutra_daemon_bus_properties(const struct lutra_daemon_config *config,
+                                 const char *name,
+                                 struct lutra_config_map *out);
+void lutra_daemon_bus_properties_fini(struct lutra_config_map *properties);
+int lutra_daemon_buses_check(const struct lutra_daemon_config *config,
+                             struct lutra_error *err) LUTRA_MUST_CHECK;
 
 /* admin.c: /healthz, /readyz, /metrics, /state. */
 void lutra_daemon_admin_routes(struct lutra_daemon *daemon);

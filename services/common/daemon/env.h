@@ -4,7 +4,7 @@
 #define LUTRA_DAEMON_ENV_H
 
 #include "base/metrics.h"
-#include "bus/bus.h"
+#include "bus/buses.h"
 #include "coord/coord.h"
 #include "db/source.h"
 #include "db/target.h"
@@ -13,13 +13,11 @@
 struct lutra_env {
     struct lutra_loop *loop;
     struct lutra_coord *coord;
-    struct lutra_bus *bus;
+    struct lutra_buses *buses;
     struct lutra_metrics *metrics;
     const char *instance; /* this process's name, unique per service */
     const char *site;
     const char *state_dir; /* NULL: no cache on disk */
-    /* How long a standby of select or load waits when the owner's node has vanished; 0: 1 s. */
-    uint64_t standby_delay_ms;
     /* Factories of the database ports; ports_arg is theirs. */
     struct lutra_source *(*source_new)(const struct lutra_env *env,
                                        const struct lutra_endpoint *endpoint,

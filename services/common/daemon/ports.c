@@ -12,13 +12,14 @@ static struct lutra_coord *coord_new(struct lutra_loop *loop,
 }
 
 static struct lutra_bus *bus_new(struct lutra_loop *loop,
-                                 const struct lutra_daemon_config *config,
+                                 const char *name,
+                                 const char *brokers,
+                                 const struct lutra_config_map *properties,
                                  const char *client_id,
                                  struct lutra_metrics *metrics,
                                  struct lutra_error *err)
 {
-    return lutra_bus_kafka_new(loop, config->kafka_brokers, client_id, &config->kafka, metrics,
-                               err);
+    return lutra_bus_kafka_new(loop, name, brokers, client_id, properties, metrics, err);
 }
 
 static struct lutra_source *

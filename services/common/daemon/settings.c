@@ -82,9 +82,8 @@ int lutra_daemon_settings_check(const struct lutra_service *service,
         return lutra_error_set(err, LUTRA_CONFIG, 0,
                                "zookeeper.connect is empty: expected host:port[,host:port...]");
     }
-    if (config->kafka_brokers[0] == '\0') {
-        return lutra_error_set(err, LUTRA_CONFIG, 0,
-                               "kafka.brokers is empty: expected host:port[,host:port...]");
+    if (lutra_daemon_buses_check(config, err) != 0) {
+        return -1;
     }
     return service->stateless ? 0 : check_state_dir(config->state_dir, err);
 }

@@ -166,42 +166,21 @@ static int parse_limits(const struct lutra_parse *p,
     return 0;
 }
 
-/* Positions belong to one server: of a media group the member is named. */
 static int parse_resolved(const struct lutra_parse *p,
                           const struct lutra_yaml *node,
-                          const struct lutra_endpoint *source,
                           struct lutra_pipeline_def *def)
 {
     uint64_t offset;
-    const char *position;
     def->resolved_until = lutra_strdup("");
-    if (!node) {
-        return 0;
-    }
-    if (lutra_parse_text(p, node, "resolved_until", LUTRA_PARSE_TEXT_BYTES, &def->resolved_until)) {
+    if (node &&
+        lutra_parse_text(p, node, "resolved_until", LUTRA_PARSE_TEXT_BYTES, &def->resolved_until)) {
         return -1;
     }
-    position = def->resolved_until;
-    if (source->n_members) {
-        LUTRA_AUTO_FREE char *member = lutra_strdup(position);
-        char *at = strchr(member, '@');
-        if (!at) {
-            return PARSE_ERROR(p, node,
-                               "resolved_until \"%s\" names no server, expected <member>@<binlog "
-                               "file>:<offset> since source %s is a media group",
-                               def->resolved_until, source->name);
-        }
-        *at = '\0';
-        position += strlen(member) + 1;
-        if (lutra_parse_member_of(p, node, "resolved_until", source, member)) {
-            return -1;
-        }
-    }
-    if (!is_file_and_offset(position, &offset)) {
+    if (node && !is_file_and_offset(def->resolved_until, &offset)) {
         return PARSE_ERROR(p, node,
-                           "resolved_until \"%s\" is not a position, expected %s<binlog "
+                           "resolved_until \"%s\" is not a position, expected <binlog "
                            "file>:<offset>",
-                           def->resolved_until, source->n_members ? "<member>@" : "");
+                           def->resolved_until);
     }
     return 0;
 }
@@ -251,18 +230,28 @@ static int parse_accept_target(const struct lutra_parse *p,
                     : 0;
 }
 
-static int parse_sites(const struct lutra_parse *p,
-                       const struct lutra_yaml *node,
-                       struct lutra_pipeline_def *def)
+/* Sites and buses: a name each, "default" when left out. */
+static int parse_places(const struct lutra_parse *p,
+                        const struct lutra_yaml *map,
+                        struct lutra_pipeline_def *def)
 {
-    const struct lutra_yaml *source = lutra_parse_optional(node, "source_site"),
-                            *target = lutra_parse_optional(node, "target_site");
-    def->source_site = lutra_strdup("default");
-    def->target_site = lutra_strdup("default");
-    return (source && lutra_parse_name(p, source, "source_site", &def->source_site)) ||
-                   (target && lutra_parse_name(p, target, "target_site", &def->target_site))
-               ? -1
-               : 0;
+    const struct {
+        const char *key;
+        char **out;
+    } places[] = {
+        {"source_site", &def->source_site},
+        {"target_site", &def->target_site},
+        {"source_bus", &def->source_bus},
+        {"target_bus", &def->target_bus},
+    };
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        const struct lutra_yaml *node = lutra_parse_optional(map, places[i].key);
+        *places[i].out = lutra_strdup("default");
+        if (node && lutra_parse_name(p, node, places[i].key, places[i].out)) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 static int parse_pipeline_name(const struct lutra_parse *p,
@@ -297,12 +286,25 @@ static int parse_pipeline(const struct lutra_parse *p,
                           bool only,
                           struct lutra_pipeline_def *def)
 {
-    static const char *const known[] = {
-        "name",        "source",         "target",        "source_site",
-        "target_site", "start",          "window",        "partitions",
-        "balance",     "batch",          "unit",          "accept_new_source",
-        "pairs",       "resolved_until", "accept_target", "target_may_lose",
-        NULL};
+    static const char *const known[] = {"name",
+                                        "source",
+                                        "target",
+                                        "source_site",
+                                        "target_site",
+                                        "source_bus",
+                                        "target_bus",
+                                        "start",
+                                        "window",
+                                        "partitions",
+                                        "balance",
+                                        "batch",
+                                        "unit",
+                                        "accept_new_source",
+                                        "resolved_until",
+                                        "accept_target",
+                                        "target_may_lose",
+                                        "pairs",
+                                        NULL};
     const struct lutra_yaml *start, *pairs;
     def->start = LUTRA_START_CURRENT;
     def->window = 32;
@@ -323,9 +325,8 @@ static int parse_pipeline(const struct lutra_parse *p,
                            "target is the source itself, expected another of the sources");
     }
     start = lutra_parse_optional(node, "start");
-    if (parse_sites(p, node, def) ||
-        parse_resolved(p, lutra_parse_optional(node, "resolved_until"),
-                       lutra_channel_endpoint(channel, def->source), def) ||
+    if (parse_places(p, node, def) ||
+        parse_resolved(p, lutra_parse_optional(node, "resolved_until"), def) ||
         parse_accept_target(p, node, lutra_channel_endpoint(channel, def->source)->flavor, def) ||
         (start &&
          parse_start(p, start, lutra_channel_endpoint(channel, def->source)->flavor, def)) ||

@@ -27,45 +27,16 @@ static const struct stg_faults transform_faults = {
 
 /* ---- which topics ---- */
 
-static void
-collect_topics(struct lutra_stage_engine *engine, struct lutra_buf *text, const char **list)
-{
-    struct stg_pipeline *p, *tmp;
-    size_t n = 0;
-    HASH_ITER(hh, engine->pipelines, p, tmp)
-    {
-        if (stg_pipeline_mine(p)) {
-            list[n++] = p->topic_in;
-            lutra_buf_append(text, p->topic_in, strlen(p->topic_in));
-            lutra_buf_append(text, "\n", 1);
-        }
-    }
-    list[n] = NULL;
-}
-
-/* Once a turn, however many channels changed; and only when the list did: a group does not move
- * for nothing. */
+/* Once a turn, however many channels changed. */
 static void on_topics_task(void *arg)
 {
     struct lutra_stage_engine *engine = arg;
+    struct stg_input *input;
     LUTRA_ASSERT(engine->magic == STG_ENGINE_MAGIC);
-    struct lutra_buf text = {0};
-    size_t n = 0;
-    const char **list = lutra_alloc((HASH_COUNT(engine->pipelines) + 1) * sizeof *list);
-    collect_topics(engine, &text, list);
-    if (text.len != engine->topics.len ||
-        (text.len > 0 && memcmp(text.data, engine->topics.data, text.len) != 0)) {
-        while (list[n]) {
-            n++;
-        }
-        lutra_bus_subscription_topics(engine->subscription, list, n);
-        LUTRA_INFO("stage.topics", LUTRA_F_U64("topics", n));
-        lutra_buf_fini(&engine->topics);
-        engine->topics = text;
-        text = (struct lutra_buf){0};
+    LL_FOREACH(engine->inputs, input)
+    {
+        stg_input_subscribe(input);
     }
-    lutra_buf_fini(&text);
-    lutra_free(list);
 }
 
 static void on_added(struct lutra_pipeline *view, void *arg)
@@ -81,6 +52,7 @@ static void on_changed(struct lutra_pipeline *view, unsigned what, void *arg)
     struct lutra_stage_engine *engine = arg;
     LUTRA_ASSERT(engine->magic == STG_ENGINE_MAGIC);
     if (what & LUTRA_CHANGED_CONFIG) {
+        stg_pipeline_place(view->user);
         stg_input_released(view->user);
         lutra_task_schedule(engine->topics_task);
     }
@@ -111,9 +83,6 @@ static void engine_ports(struct lutra_stage_engine *engine)
     static const struct lutra_catalog_handler handler = {
         .on_added = on_added, .on_changed = on_changed, .on_removed = on_removed};
     const struct lutra_env *env = engine->env;
-    char group[32];
-    (void)snprintf(group, sizeof group, "lutra-%s", lutra_stage_name(engine->desc.stage));
-    engine->subscription = lutra_bus_subscription_new(env->bus, group, stg_input_handler(), engine);
     engine->catalog =
         lutra_catalog_new(env->coord, env->state_dir, LUTRA_CHANGED_CONFIG, &handler, engine);
 }
@@ -181,13 +150,12 @@ void lutra_stage_engine_free(struct lutra_stage_engine *engine)
     {
         stg_pipeline_free(p);
     }
-    lutra_bus_subscription_free(engine->subscription);
+    stg_inputs_free(engine);
     lutra_timer_free(engine->retry_timer);
     lutra_task_free(engine->drain_task);
     lutra_task_free(engine->work_task);
     lutra_task_free(engine->topics_task);
     lutra_arena_free(engine->arena);
-    lutra_buf_fini(&engine->topics);
     engine->magic = 0;
     lutra_free(engine);
 }

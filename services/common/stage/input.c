@@ -1,4 +1,6 @@
 /* What comes from the topic: which messages are taken, and what becomes of the others. */
+#include <stdio.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "base/fault.h"
@@ -6,11 +8,12 @@
 #include "base/mem.h"
 #include "stage/stage_private.h"
 
-static struct stg_pipeline *find(struct lutra_stage_engine *engine, const char *topic)
+/* NULL: none of ours, or it is read from another bus by now. */
+static struct stg_pipeline *find(const struct stg_input *input, const char *topic)
 {
     struct stg_pipeline *p;
-    HASH_FIND_STR(engine->pipelines, topic, p);
-    return p;
+    HASH_FIND_STR(input->engine->pipelines, topic, p);
+    return p && p->input == input ? p : NULL;
 }
 
 /* Only for the time that it saves the first process. */
@@ -24,16 +27,16 @@ static void on_warm(const struct lutra_error *err, void *arg)
 static void warm_up(struct stg_pipeline *p)
 {
     if (!p->warm) {
-        lutra_bus_forget(p->engine->env->bus, p);
-        lutra_bus_warm_up(p->engine->env->bus, p->topic_out, on_warm, p);
+        lutra_bus_forget(p->output, p);
+        lutra_bus_warm_up(p->output, p->topic_out, on_warm, p);
     }
 }
 
 static void on_assigned(const char *topic, int32_t partition, void *arg)
 {
-    struct lutra_stage_engine *engine = arg;
-    LUTRA_ASSERT(engine->magic == STG_ENGINE_MAGIC);
-    struct stg_pipeline *p = find(engine, topic);
+    const struct stg_input *input = arg;
+    LUTRA_ASSERT(input->magic == STG_INPUT_MAGIC);
+    struct stg_pipeline *p = find(input, topic);
     if (p) {
         stg_partition_drop(p, partition);
         (void)stg_partition_get(p, partition);
@@ -45,9 +48,9 @@ static void on_assigned(const char *topic, int32_t partition, void *arg)
 
 static void on_revoked(const char *topic, int32_t partition, void *arg)
 {
-    struct lutra_stage_engine *engine = arg;
-    LUTRA_ASSERT(engine->magic == STG_ENGINE_MAGIC);
-    struct stg_pipeline *p = find(engine, topic);
+    const struct stg_input *input = arg;
+    LUTRA_ASSERT(input->magic == STG_INPUT_MAGIC);
+    struct stg_pipeline *p = find(input, topic);
     if (p) {
         stg_partition_drop(p, partition);
         LUTRA_INFO("stage.revoked", LUTRA_F_STR("pipeline", p->id),
@@ -165,9 +168,10 @@ static void feed(struct stg_partition *part, const struct lutra_bus_message *mes
 
 static void on_message(const struct lutra_bus_message *message, void *arg)
 {
-    struct lutra_stage_engine *engine = arg;
-    LUTRA_ASSERT(engine->magic == STG_ENGINE_MAGIC);
-    struct stg_pipeline *p = find(engine, message->topic);
+    const struct stg_input *input = arg;
+    LUTRA_ASSERT(input->magic == STG_INPUT_MAGIC);
+    const struct lutra_stage_engine *engine = input->engine;
+    struct stg_pipeline *p = find(input, message->topic);
     struct stg_partition *part = p ? stg_partition_get(p, message->partition) : NULL;
     if (!part) {
         return; /* the pipeline was removed; the subscription follows */
@@ -187,16 +191,6 @@ static void on_message(const struct lutra_bus_message *message, void *arg)
     stg_partition_commit(part);
 }
 
-const struct lutra_bus_subscription_handler *stg_input_handler(void)
-{
-    static const struct lutra_bus_subscription_handler handler = {
-        .on_message = on_message,
-        .on_assigned = on_assigned,
-        .on_revoked = on_revoked,
-    };
-    return &handler;
-}
-
 void stg_input_released(struct stg_pipeline *p)
 {
     for (size_t i = 0; i < p->n_partitions; i++) {
@@ -211,4 +205,68 @@ void stg_input_released(struct stg_pipeline *p)
             }
         }
     }
+}
+
+/* ---- the buses that are read ---- */
+
+struct stg_input *stg_input_get(struct lutra_stage_engine *engine, struct lutra_bus *bus)
+{
+    static const struct lutra_bus_subscription_handler handler = {
+        .on_message = on_message,
+        .on_assigned = on_assigned,
+        .on_revoked = on_revoked,
+    };
+    struct stg_input *input;
+    char group[32];
+    LL_FOREACH(engine->inputs, input)
+    {
+        if (input->bus == bus) {
+            return input;
+        }
+    }
+    input = LUTRA_NEW(struct stg_input);
+    input->magic = STG_INPUT_MAGIC;
+    input->engine = engine;
+    input->bus = bus;
+    (void)snprintf(group, sizeof group, "lutra-%s", lutra_stage_name(engine->desc.stage));
+    input->subscription = lutra_bus_subscription_new(bus, group, &handler, input);
+    LL_APPEND(engine->inputs, input);
+    return input;
+}
+
+void stg_inputs_free(struct lutra_stage_engine *engine)
+{
+    while (engine->inputs) {
+        struct stg_input *input = engine->inputs;
+        LL_DELETE(engine->inputs, input);
+        lutra_bus_subscription_free(input->subscription);
+        lutra_buf_fini(&input->topics);
+        input->magic = 0;
+        lutra_free(input);
+    }
+}
+
+/* Only when the list has changed: a group does not move for nothing. */
+void stg_input_subscribe(struct stg_input *input)
+{
+    struct stg_pipeline *p, *tmp;
+    struct lutra_buf text = {0};
+    size_t n = 0;
+    LUTRA_AUTO_FREE const char **list =
+        lutra_alloc((HASH_COUNT(input->engine->pipelines) + 1) * sizeof *list);
+    HASH_ITER(hh, input->engine->pipelines, p, tmp)
+    {
+        if (p->input == input) {
+            list[n++] = p->topic_in;
+            lutra_buf_printf(&text, "%s\n", p->topic_in);
+        }
+    }
+    if (strcmp(lutra_buf_cstr(&text), lutra_buf_cstr(&input->topics)) != 0) {
+        lutra_bus_subscription_topics(input->subscription, list, n);
+        LUTRA_INFO("stage.topics", LUTRA_F_U64("topics", n));
+        lutra_buf_fini(&input->topics);
+        input->topics = text;
+        text = (struct lutra_buf){0};
+    }
+    lutra_buf_fini(&text);
 }

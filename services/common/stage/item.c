@@ -71,8 +71,8 @@ void stg_partition_commit(struct stg_partition *part)
     }
     if (next > part->committed) {
         part->committed = next;
-        lutra_bus_subscription_commit(part->pipeline->engine->subscription,
-                                      part->pipeline->topic_in, part->number, next);
+        lutra_bus_subscription_commit(part->pipeline->input->subscription, part->pipeline->topic_in,
+                                      part->number, next);
         (void)LUTRA_FAULT(part->pipeline->engine->faults->committed);
     }
 }
@@ -83,8 +83,8 @@ void stg_partition_pause(struct stg_partition *part)
     bool want = part->n_held > 0 || part->n_waiting > 0 || engine->full || engine->draining;
     if (want != part->paused && !part->closing) {
         part->paused = want;
-        lutra_bus_subscription_pause(engine->subscription, part->pipeline->topic_in, part->number,
-                                     want);
+        lutra_bus_subscription_pause(part->pipeline->input->subscription, part->pipeline->topic_in,
+                                     part->number, want);
     }
 }
 
@@ -193,7 +193,7 @@ static void item_free(struct stg_item *item)
     struct stg_partition *part = item->partition;
     struct stg_pipeline *p = part->pipeline;
     if (item->state == STG_PUBLISHED) {
-        lutra_pipe_forget(p->engine->env->bus, item);
+        lutra_pipe_forget(p->output, item);
     }
     lutra_buf_fini(&item->bytes);
     stg_item_set_state(item, STG_NEW);

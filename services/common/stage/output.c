@@ -49,12 +49,12 @@ static int publish_to_bus(struct stg_item *item, struct lutra_error *err)
                                engine->faults->before_publish);
     }
     envelope.ts_us[engine->desc.stage] = lutra_loop_wall_us(engine->env->loop);
-    if (lutra_pipe_publish(engine->env->bus, part->pipeline->topic_out, partition, &envelope,
+    if (lutra_pipe_publish(part->pipeline->output, part->pipeline->topic_out, partition, &envelope,
                            item->bytes.data, item->bytes.len, on_ack, item, err)) {
         return -1;
     }
     if (LUTRA_FAULT(engine->faults->published)) {
-        lutra_pipe_forget(engine->env->bus, item);
+        lutra_pipe_forget(part->pipeline->output, item);
         return lutra_error_set(err, LUTRA_RETRY, 0, "fault point %s", engine->faults->published);
     }
     return 0;

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "stage/stage_private.h"
 
@@ -64,23 +65,90 @@ struct stg_pipeline *stg_pipeline_new(struct lutra_stage_engine *engine,
     p->request_timer = lutra_timer_new(engine->env->loop, stg_request_timer_cb, p);
     metrics_open(p);
     HASH_ADD_STR(engine->pipelines, topic_in, p);
+    stg_pipeline_place(p);
     return p;
+}
+
+static void drop_partitions(struct stg_pipeline *p)
+{
+    for (size_t i = 0; i < p->n_partitions; i++) {
+        struct stg_partition *part = p->partitions[i];
+        /* It may come back before the subscription has changed: then reading must go on. */
+        if (part && part->paused) {
+            lutra_bus_subscription_pause(p->input->subscription, p->topic_in, part->number, false);
+        }
+        stg_partition_drop(p, (int32_t)i);
+    }
+}
+
+/* Of the definition before; what is held waits for this one, and stays. */
+static void drop_output(struct stg_pipeline *p)
+{
+    for (size_t i = 0; i < p->n_partitions; i++) {
+        struct stg_item *item, *tmp;
+        if (!p->partitions[i]) {
+            continue;
+        }
+        DL_FOREACH_SAFE(p->partitions[i]->items, item, tmp)
+        {
+            if (item->state == STG_PUBLISHED || item->state == STG_WAITING) {
+                p->stale++;
+                lutra_counter_add(p->c_stale, 1);
+                stg_item_done(item);
+            }
+        }
+    }
+    if (p->output) {
+        lutra_bus_forget(p->output, p);
+    }
+    p->warm = false;
+}
+
+/* -1 when there is no place for it here. */
+static int find_place(struct stg_pipeline *p, struct lutra_bus_pair *at)
+{
+    const struct lutra_pipeline_def *def = p->view->def;
+    struct lutra_error err = {0};
+    bool last = p->engine->desc.stage == LUTRA_STAGE_TRANSFORM;
+    p->blocked[0] = '\0';
+    if (!stg_pipeline_mine(p)) {
+        return -1;
+    }
+    if (lutra_buses_pair(p->engine->env->buses, def->source_bus,
+                         last ? def->target_bus : def->source_bus, at, &err)) {
+        LUTRA_ERROR("stage.blocked", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(&err));
+        (void)snprintf(p->blocked, sizeof p->blocked, "%.500s", err.msg);
+        return -1;
+    }
+    return 0;
+}
+
+void stg_pipeline_place(struct stg_pipeline *p)
+{
+    struct lutra_bus_pair at = {0};
+    struct stg_input *input = NULL;
+    if (find_place(p, &at) == 0) {
+        input = stg_input_get(p->engine, at.source);
+    }
+    if (at.target != p->output) {
+        drop_output(p);
+    }
+    if (input != p->input) {
+        drop_partitions(p);
+    }
+    p->input = input;
+    p->output = at.target;
 }
 
 void stg_pipeline_free(struct stg_pipeline *p)
 {
     struct lutra_buf labels = {0};
     struct lutra_stage_engine *engine = p->engine;
-    for (size_t i = 0; i < p->n_partitions; i++) {
-        struct stg_partition *part = p->partitions[i];
-        /* It may come back before the subscription has changed: then reading must go on. */
-        if (part && part->paused) {
-            lutra_bus_subscription_pause(engine->subscription, p->topic_in, part->number, false);
-        }
-        stg_partition_drop(p, (int32_t)i);
-    }
+    drop_partitions(p);
     lutra_free(p->partitions);
-    lutra_bus_forget(engine->env->bus, p);
+    if (p->output) {
+        lutra_bus_forget(p->output, p);
+    }
     lutra_request_forget(engine->env->coord, p);
     lutra_timer_free(p->request_timer);
     lutra_metrics_label(&labels, "pipeline", p->id);
@@ -101,6 +169,9 @@ bool stg_pipeline_mine(const struct stg_pipeline *p)
 
 static const char *state_name(const struct stg_pipeline *p, size_t n_partitions, size_t n_waiting)
 {
+    if (p->blocked[0]) {
+        return "BLOCKED";
+    }
     if (p->stopped) {
         return "STOPPED";
     }
@@ -137,7 +208,12 @@ void stg_pipeline_json(struct stg_pipeline *p, json_t *array)
     }
     (void)json_object_set_new(entry, "pipeline", json_string(p->id));
     (void)json_object_set_new(entry, "state", json_string(state_name(p, n_partitions, n_waiting)));
-    (void)json_object_set_new(entry, "last_error", json_string(p->last_error));
+    (void)json_object_set_new(entry, "last_error",
+                              json_string(p->blocked[0] ? p->blocked : p->last_error));
+    if (p->blocked[0]) {
+        (void)json_object_set_new(entry, "error_class",
+                                  json_string(lutra_error_class_name(LUTRA_CONFIG)));
+    }
     (void)json_object_set_new(entry, "in_hand", in_hand);
     set_int(entry, "epoch", p->epoch);
     set_int(entry, "config_version", p->view->config_version);

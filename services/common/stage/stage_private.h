@@ -27,6 +27,7 @@
 #define STG_ENGINE_MAGIC 0x57a6e001u
 #define STG_PIPELINE_MAGIC 0x57a6e002u
 #define STG_ITEM_MAGIC 0x57a6e003u
+#define STG_INPUT_MAGIC 0x57a6e004u
 
 enum stg_item_state {
     STG_NEW,
@@ -63,12 +64,25 @@ struct stg_partition {
     bool closing; /* no longer ours: the subscription is not told any more */
 };
 
+/* One bus that is read from: a member of the group there. Made when the first pipeline needs it. */
+struct stg_input {
+    uint32_t magic;
+    struct lutra_stage_engine *engine;
+    struct lutra_bus *bus;
+    struct lutra_bus_subscription *subscription;
+    struct lutra_buf topics; /* the list subscribed to, a line each */
+    struct stg_input *next;
+};
+
 struct stg_pipeline {
     uint32_t magic;
     struct lutra_stage_engine *engine;
     struct lutra_pipeline *view; /* the catalog's */
     char *id;
     char topic_in[80], topic_out[80];
+    struct stg_input *input; /* where topic_in is read; NULL: not of this site, or blocked */
+    struct lutra_bus *output;
+    char blocked[512];   /* which bus it has no configuration of, or "" */
     size_t n_partitions; /* slots; NULL: not ours */
     struct stg_partition **partitions;
 
@@ -99,9 +113,8 @@ struct lutra_stage_engine {
     struct lutra_stage_desc desc;
     const struct stg_faults *faults;
     struct lutra_catalog *catalog;
-    struct lutra_bus_subscription *subscription;
+    struct stg_input *inputs;
     struct stg_pipeline *pipelines;
-    struct lutra_buf topics; /* the list subscribed to, a line each */
     struct lutra_task *topics_task;
 
     struct lutra_arena *arena;
@@ -142,7 +155,11 @@ void stg_item_done(struct stg_item *item);
 void stg_item_abandon(struct stg_item *item);
 
 /* ---- input.c ---- */
-const struct lutra_bus_subscription_handler *stg_input_handler(void);
+/* The one that reads this bus; makes it. */
+struct stg_input *stg_input_get(struct lutra_stage_engine *engine, struct lutra_bus *bus);
+void stg_inputs_free(struct lutra_stage_engine *engine);
+/* Subscribes to what the pipelines of this input need now. */
+void stg_input_subscribe(struct stg_input *input);
 /* The pipeline's definition changed: looks at what is held again. */
 void stg_input_released(struct stg_pipeline *p);
 
@@ -166,6 +183,8 @@ struct stg_pipeline *stg_pipeline_new(struct lutra_stage_engine *engine,
                                       struct lutra_pipeline *view);
 void stg_pipeline_free(struct stg_pipeline *p);
 bool stg_pipeline_mine(const struct stg_pipeline *p);
+/* Looks where its topics live now; what belongs to former places is dropped. */
+void stg_pipeline_place(struct stg_pipeline *p);
 void stg_pipeline_json(struct stg_pipeline *p, json_t *array);
 
 #endif

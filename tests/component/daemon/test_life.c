@@ -18,7 +18,7 @@
 #include "support/test.h"
 
 static struct lutra_mem_tree *tree;
-static struct lutra_mem_broker *broker;
+static struct lutra_mem_broker *broker, *far_broker;
 static char config_path[512];
 static _Atomic unsigned port;
 static _Atomic bool drained_asked, stopped;
@@ -34,17 +34,26 @@ static struct lutra_coord *coord_new(struct lutra_loop *loop,
     (void)err;
     tree = lutra_mem_tree_new(loop);
     broker = lutra_mem_broker_new(loop);
+    far_broker = lutra_mem_broker_new(loop);
     return lutra_coord_mem_new(tree, config->zookeeper_session_timeout_ms);
 }
 
 static struct lutra_bus *bus_new(struct lutra_loop *loop,
-                                 const struct lutra_daemon_config *config,
+                                 const char *name,
+                                 const char *brokers,
+                                 const struct lutra_config_map *properties,
                                  const char *client_id,
                                  struct lutra_metrics *metrics,
                                  struct lutra_error *err)
 {
     (void)loop;
-    (void)config;
+    (void)properties;
+    if (strcmp(name, "far") == 0) {
+        cr_assert_str_eq(brokers, "f:1");
+        return lutra_bus_mem_new(far_broker, client_id);
+    }
+    cr_assert_str_eq(name, "default");
+    cr_assert_str_eq(brokers, "k:1");
     (void)metrics;
     (void)err;
     cr_assert_str_eq(client_id, "lutra-sample-one");

@@ -113,11 +113,12 @@ void fixture_manager_start(int i)
     snprintf(m->instance, sizeof(m->instance), "m%d", i);
     snprintf(m->http, sizeof(m->http), "127.0.0.1:%d", 8640 + i);
     m->coord = lutra_coord_mem_new(f.tree, SESSION_MS);
-    m->bus = lutra_bus_mem_new(f.broker, m->instance);
+    m->buses = lutra_buses_new(NULL, NULL);
+    lutra_buses_put(m->buses, "default", lutra_bus_mem_new(f.broker, m->instance));
     m->manager = lutra_manager_new(&(struct lutra_manager_options){
         .loop = f.loop,
         .coord = m->coord,
-        .bus = m->bus,
+        .buses = m->buses,
         .instance = m->instance,
         .http = m->http,
         .fetcher = {.get = get, .forget = forget},
@@ -129,7 +130,7 @@ void fixture_manager_start(int i)
 static void manager_free(struct fixture_manager *m)
 {
     lutra_manager_free(m->manager);
-    lutra_bus_free(m->bus);
+    lutra_buses_free(m->buses);
     lutra_coord_free(m->coord);
     memset(m, 0, sizeof(*m));
 }

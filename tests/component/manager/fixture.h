@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bus/bus_mem.h"
+#include "bus/buses.h"
 #include "coord/coord_mem.h"
 #include "manager/manager.h"
 
@@ -15,7 +16,7 @@ enum { SESSION_MS = 4000, MAX_MANAGERS = 3, MAX_SERVICES = 16 };
 
 struct fixture_manager {
     struct lutra_coord *coord;
-    struct lutra_bus *bus;
+    struct lutra_buses *buses;
     struct lutra_manager *manager;
     char instance[16], http[32];
 };

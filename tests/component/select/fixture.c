@@ -100,12 +100,13 @@ void fix_init(const char *yaml)
     fix.env = (struct lutra_env){
         .loop = fix.loop,
         .coord = lutra_coord_mem_new(fix.tree, SESSION_MS),
-        .bus = lutra_bus_mem_new(fix.broker, "select"),
+        .buses = lutra_buses_new(NULL, NULL),
         .metrics = lutra_metrics_new(),
         .instance = "s1",
         .site = "default",
         .source_new = source_new,
     };
+    lutra_buses_put(fix.env.buses, "default", lutra_bus_mem_new(fix.broker, "select"));
     fix.select = lutra_select_new(&fix.env);
     fix.bus = lutra_bus_mem_new(fix.broker, "load");
     lutra_mem_broker_create_topic(fix.broker, "lutra.p.extract", FIX_PARTITIONS);
@@ -121,7 +122,7 @@ void fix_fini(void)
     for (int32_t i = 0; i < FIX_PARTITIONS; i++) {
         lutra_bus_reader_free(fix.readers[i]);
     }
-    lutra_bus_free(fix.env.bus);
+    lutra_buses_free(fix.env.buses);
     lutra_bus_free(fix.bus);
     lutra_coord_free(fix.env.coord);
     lutra_metrics_free(fix.env.metrics);

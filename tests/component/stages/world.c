@@ -140,11 +140,13 @@ struct node *world_start(struct world *w, enum lutra_stage stage)
     node->env = (struct lutra_env){
         .loop = w->loop,
         .coord = lutra_coord_mem_new(w->tree, 4000),
-        .bus = lutra_bus_mem_new(w->broker, "stage"),
+        .buses = lutra_buses_new(NULL, NULL),
         .metrics = lutra_metrics_new(),
         .instance = "one",
         .site = "default",
     };
+    node->bus = lutra_bus_mem_new(w->broker, "stage");
+    lutra_buses_put(node->env.buses, "default", node->bus);
     node->engine = lutra_stage_engine_new(&node->env, &desc);
     return node;
 }
@@ -152,7 +154,7 @@ struct node *world_start(struct world *w, enum lutra_stage stage)
 void world_stop(struct node *node)
 {
     lutra_stage_engine_free(node->engine);
-    lutra_bus_free(node->env.bus);
+    lutra_buses_free(node->env.buses);
     lutra_coord_free(node->env.coord);
     lutra_metrics_free(node->env.metrics);
     node->engine = NULL;
@@ -160,7 +162,7 @@ void world_stop(struct node *node)
 
 void world_kill(struct node *node)
 {
-    lutra_bus_mem_kill(node->env.bus);
+    lutra_bus_mem_kill(node->bus);
     lutra_coord_mem_kill(node->env.coord);
     world_stop(node);
 }

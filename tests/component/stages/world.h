@@ -14,6 +14,7 @@ enum { MAX_PROCESSES = 512, MAX_NODES = 16, PARTITIONS = 4 };
 struct node {
     struct world *world;
     struct lutra_env env;
+    struct lutra_bus *bus; /* of env.buses */
     struct lutra_stage_engine *engine;
     bool drained;
 };

@@ -57,14 +57,21 @@ static void node_up(struct world_node *node)
     node->env = (struct lutra_env){
         .loop = w->loop,
         .coord = lutra_coord_mem_new(w->tree, SESSION_MS),
-        .bus = lutra_bus_mem_new(w->broker, node->instance),
+        .buses = lutra_buses_new(NULL, NULL),
         .metrics = lutra_metrics_new(),
         .instance = node->instance,
-        .site = "default",
+        .site = node->stage == LUTRA_STAGE_LOAD ? w->target_site : w->source_site,
         .source_new = source_new,
         .target_new = target_new,
         .ports_arg = node,
     };
+    node->bus = lutra_bus_mem_new(w->broker, node->instance);
+    lutra_buses_put(node->env.buses, "default", node->bus);
+    node->far_bus = NULL;
+    if (!node->lacks_far) {
+        node->far_bus = lutra_bus_mem_new(w->far, node->instance);
+        lutra_buses_put(node->env.buses, "far", node->far_bus);
+    }
     node->target = NULL;
     switch (node->stage) {
     case LUTRA_STAGE_SELECT:
@@ -97,28 +104,44 @@ static void node_down(struct world_node *node)
         lutra_load_free(node->service);
         break;
     }
-    lutra_bus_free(node->env.bus);
+    lutra_buses_free(node->env.buses);
     lutra_coord_free(node->env.coord);
     lutra_metrics_free(node->env.metrics);
     node->alive = false;
 }
 
-struct world_node *world_start(struct world *w, enum lutra_stage stage, const char *instance)
+static struct world_node *
+start(struct world *w, enum lutra_stage stage, const char *instance, bool lacks_far)
 {
     cr_assert_lt(w->n, WORLD_NODES);
     struct world_node *node = &w->nodes[w->n++];
     node->world = w;
     node->stage = stage;
+    node->lacks_far = lacks_far;
     (void)snprintf(node->instance, sizeof node->instance, "%s", instance);
     node_up(node);
     return node;
+}
+
+struct world_node *world_start(struct world *w, enum lutra_stage stage, const char *instance)
+{
+    return start(w, stage, instance, false);
+}
+
+struct world_node *
+world_start_without_far(struct world *w, enum lutra_stage stage, const char *instance)
+{
+    return start(w, stage, instance, true);
 }
 
 void world_kill(struct world_node *node)
 {
     if (node->alive) {
         lutra_coord_mem_kill(node->env.coord);
-        lutra_bus_mem_kill(node->env.bus);
+        lutra_bus_mem_kill(node->bus);
+        if (node->far_bus != NULL) {
+            lutra_bus_mem_kill(node->far_bus);
+        }
         node_down(node);
     }
 }
@@ -183,7 +206,7 @@ void world_request(struct world *w, bool start)
     lutra_origin_fini(&origin);
 }
 
-static void channel_poke(struct world *w, const char *yaml)
+void world_define(struct world *w, const char *yaml)
 {
     struct lutra_error err = {0};
     struct lutra_buf json = {0};
@@ -195,12 +218,10 @@ static void channel_poke(struct world *w, const char *yaml)
         yaml);
     struct lutra_channel *channel = lutra_channel_parse(text, strlen(text), "test", &err);
     cr_assert_not_null(channel, "%s", err.msg);
-    channel->version = 1;
+    channel->version = ++w->config_version;
+    (void)snprintf(w->source_site, sizeof w->source_site, "%s", channel->pipelines[0].source_site);
+    (void)snprintf(w->target_site, sizeof w->target_site, "%s", channel->pipelines[0].target_site);
     lutra_channel_to_json(channel, &json);
-    world_desire(w, "START");
-    lutra_mem_tree_poke(w->tree, "/lutra/pipelines/" WORLD_PIPELINE "/control",
-                        "{\"state\":\"START\",\"epoch\":0,\"reason\":\"\",\"retry_at_ms\":0,"
-                        "\"attempt\":0,\"by\":\"test\",\"at_ms\":1}");
     lutra_mem_tree_poke(w->tree, "/lutra/channels/c/config", lutra_buf_cstr(&json));
     lutra_buf_fini(&json);
     lutra_channel_free(channel);
@@ -226,6 +247,7 @@ struct world *world_new(uint64_t seed, const char *yaml)
     w->random = seed * 2654435761u + 88172645463325252u;
     w->loop = lutra_loop_new_sim(seed);
     w->broker = lutra_mem_broker_new(w->loop);
+    w->far = lutra_mem_broker_new(w->loop);
     w->tree = lutra_mem_tree_new(w->loop);
     w->binlog = lutra_mem_binlog_new(w->loop, "mariadb:test");
     w->db = lutra_mem_db_new(w->loop);
@@ -234,7 +256,11 @@ struct world *world_new(uint64_t seed, const char *yaml)
     binlog_file_init(&w->file, "binlog.000001", 1, false);
     w->served = 4; /* the magic number is no event */
     serve(w);
-    channel_poke(w, yaml);
+    world_desire(w, "START");
+    lutra_mem_tree_poke(w->tree, "/lutra/pipelines/" WORLD_PIPELINE "/control",
+                        "{\"state\":\"START\",\"epoch\":0,\"reason\":\"\",\"retry_at_ms\":0,"
+                        "\"attempt\":0,\"by\":\"test\",\"at_ms\":1}");
+    world_define(w, yaml);
     return w;
 }
 
@@ -247,6 +273,7 @@ void world_free(struct world *w)
     lutra_mem_binlog_free(w->binlog);
     lutra_mem_tree_free(w->tree);
     lutra_mem_broker_free(w->broker);
+    lutra_mem_broker_free(w->far);
     lutra_loop_free(w->loop);
     binlog_file_fini(&w->file);
     lutra_table_free(w->keyed);
@@ -465,6 +492,15 @@ int64_t world_state_int(struct world_node *node, const char *key)
     int64_t value = json_integer_value(json_object_get(entry, key));
     json_decref(entry);
     return value;
+}
+
+bool world_state_is(struct world_node *node, const char *key, const char *text, bool whole)
+{
+    json_t *entry = world_state(node);
+    const char *value = json_string_value(json_object_get(entry, key));
+    bool is = value != NULL && (whole ? strcmp(value, text) == 0 : strstr(value, text) != NULL);
+    json_decref(entry);
+    return is;
 }
 
 void world_settle(struct world *w, uint64_t ms)

@@ -24,18 +24,22 @@ struct world_node {
     char instance[32];
     bool alive;
     struct lutra_env env;
+    struct lutra_bus *bus, *far_bus; /* of env.buses; far_bus NULL when lacks_far */
+    bool lacks_far;                  /* its configuration has no bus "far" */
     void *service;
     struct lutra_target *target; /* the last one that it made */
 };
 
 struct world {
     struct lutra_loop *loop;
-    struct lutra_mem_broker *broker;
+    struct lutra_mem_broker *broker, *far; /* the buses "default" and "far" */
     struct lutra_mem_tree *tree;
     struct lutra_mem_binlog *binlog;
     struct lutra_mem_db *db;
     struct world_node nodes[WORLD_NODES];
     size_t n;
+    char source_site[41], target_site[41]; /* load stands at the latter, the rest at the former */
+    uint64_t config_version;
     uint64_t random;
 
     /* the source */
@@ -55,7 +59,13 @@ struct world *world_new(uint64_t seed, const char *yaml);
 void world_free(struct world *w);
 uint64_t world_random(struct world *w, uint64_t below);
 
+/* Another definition for the pipeline that is there. Processes keep the sites they stand at. */
+void world_define(struct world *w, const char *yaml);
+
 struct world_node *world_start(struct world *w, enum lutra_stage stage, const char *instance);
+/* The same without the configuration of bus "far". */
+struct world_node *
+world_start_without_far(struct world *w, enum lutra_stage stage, const char *instance);
 /* The process is gone at once: nothing more is heard of it, its session expires in time. */
 void world_kill(struct world_node *node);
 void world_restart(struct world_node *node);
@@ -85,6 +95,8 @@ void world_check(struct world *w);
 struct json_t *world_state(struct world_node *node);
 bool world_state_true(struct world_node *node, const char *key);
 int64_t world_state_int(struct world_node *node, const char *key);
+/* Is the text of `key` this one (or, whole false, does it hold it)? */
+bool world_state_is(struct world_node *node, const char *key, const char *text, bool whole);
 /* The record in ZooKeeper, or NULL. Borrowed. */
 const char *world_record(struct world *w, const char *leaf);
 /* Writes a control record that asks for a new epoch: start or pause. */

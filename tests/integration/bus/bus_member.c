@@ -47,7 +47,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     loop = lutra_loop_new();
     term = lutra_signal_new(loop, SIGTERM, on_term, loop);
-    bus = lutra_bus_kafka_new(loop, argv[1], "bus-member", NULL, NULL, &err);
+    bus = lutra_bus_kafka_new(loop, "test", argv[1], "bus-member", NULL, NULL, &err);
     if (!bus) {
         fprintf(stderr, "%s\n", err.msg);
         return 1;

@@ -48,7 +48,7 @@ struct kafka_client *client_new(const char *brokers, const struct lutra_config_m
     struct lutra_error err;
     size_t i = 0;
 
-    client->bus = lutra_bus_kafka_new(client_loop, brokers, "test", extra, NULL, &err);
+    client->bus = lutra_bus_kafka_new(client_loop, "test", brokers, "test", extra, NULL, &err);
     cr_assert_not_null(client->bus, "%s", err.msg);
     while (clients[i]) {
         i++;

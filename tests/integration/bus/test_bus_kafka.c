@@ -386,7 +386,8 @@ Test(bus_kafka, settings_lutra_depends_on_cannot_be_changed)
         struct lutra_config_map extra = {.n = 1, .keys = keys, .values = values};
 
         snprintf(key, sizeof(key), "%s", names[i]);
-        cr_assert_null(lutra_bus_kafka_new(client_loop, "127.0.0.1:1", "t", &extra, NULL, &err));
+        cr_assert_null(
+            lutra_bus_kafka_new(client_loop, "test", "127.0.0.1:1", "t", &extra, NULL, &err));
         cr_assert_eq(err.class, LUTRA_CONFIG);
         cr_assert_not_null(strstr(err.msg, names[i]), "%s", err.msg);
     }
@@ -395,7 +396,8 @@ Test(bus_kafka, settings_lutra_depends_on_cannot_be_changed)
         char *keys[] = {key}, *values[] = {value};
         struct lutra_config_map extra = {.n = 1, .keys = keys, .values = values};
 
-        cr_assert_null(lutra_bus_kafka_new(client_loop, "127.0.0.1:1", "t", &extra, NULL, &err));
+        cr_assert_null(
+            lutra_bus_kafka_new(client_loop, "test", "127.0.0.1:1", "t", &extra, NULL, &err));
         cr_assert_eq(err.class, LUTRA_CONFIG);
         cr_assert_not_null(strstr(err.msg, "no.such.setting"), "%s", err.msg);
     }

@@ -87,7 +87,7 @@ static void setup(void)
     }
     define();
     loop = lutra_loop_new();
-    bus = lutra_bus_kafka_new(loop, lutra_test_stack()->kafka, "test", NULL, NULL, &err);
+    bus = lutra_bus_kafka_new(loop, "test", lutra_test_stack()->kafka, "test", NULL, NULL, &err);
     cr_assert_not_null(bus, "%s", err.msg);
     assembler = lutra_assembler_new(LUTRA_WIRE_MAX_BYTES);
     reader =

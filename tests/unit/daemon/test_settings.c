@@ -76,6 +76,14 @@ Test(daemon_settings, each_mistake_is_named)
         {"drain_timeout: 11m", "drain_timeout"},
         {"watchdog: often", "watchdog"},
         {"zookeper: 1", "zookeper"},
+        {"buses: {far: {properties: {client.rack: r}}}", "buses.far.brokers is missing"},
+        {"buses: {far: {brokers: \"\"}}", "buses.far.brokers is empty"},
+        {"buses: {far: {broker: \"f:1\"}}", "buses.far.broker: unknown key"},
+        {"buses: {far: \"f:1\"}", "buses.far: unknown key"},
+        {"buses: {Far: {brokers: \"f:1\"}}", "[a-z0-9-]"},
+        {"buses: {default: {brokers: \"f:1\"}}", "kafka.* is the bus `default`"},
+        {"buses: {far: {brokers: \"f:1\", properties: {acks: 0}}}", "bus far"},
+        {"buses: {far: {brokers: \"f:1\", properties: {no.such: 0}}}", "no.such"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -138,4 +146,48 @@ Test(daemon_settings, a_reload_names_what_changed)
     lutra_buf_fini(&names);
     lutra_config_fini(keys, &a);
     lutra_config_fini(keys, &b);
+}
+
+Test(daemon_settings, buses_besides_the_default_one)
+{
+    struct lutra_config_map properties;
+
+    file("zookeeper: {connect: \"a:1\"}\nkafka: {brokers: \"k:1\", properties: {client.rack: d}}\n"
+         "buses:\n  far: {brokers: \"f:1,f:2\", properties: {client.rack: f, socket: {nagle: 1}}}\n"
+         "  far-off.brokers: \"o:1\"\n");
+    cr_assert_eq(lutra_config_load(keys, path, &config, &err), 0, "%s", err.msg);
+    unlink(path);
+    cr_expect_str_eq(lutra_daemon_bus_brokers(&config.daemon, "default"), "k:1");
+    cr_expect_str_eq(lutra_daemon_bus_brokers(&config.daemon, "far"), "f:1,f:2");
+    cr_expect_str_eq(lutra_daemon_bus_brokers(&config.daemon, "far-off"), "o:1");
+    cr_expect_null(lutra_daemon_bus_brokers(&config.daemon, "fa"));
+    lutra_daemon_bus_properties(&config.daemon, "default", &properties);
+    cr_assert_eq(properties.n, 1);
+    cr_expect_str_eq(properties.values[0], "d");
+    lutra_daemon_bus_properties_fini(&properties);
+    lutra_daemon_bus_properties(&config.daemon, "far", &properties);
+    cr_assert_eq(properties.n, 2);
+    cr_expect_str_eq(properties.keys[0], "client.rack");
+    cr_expect_str_eq(properties.values[0], "f");
+    cr_expect_str_eq(properties.keys[1], "socket.nagle");
+    lutra_daemon_bus_properties_fini(&properties);
+    lutra_daemon_bus_properties(&config.daemon, "far-off", &properties);
+    cr_expect_eq(properties.n, 0);
+    lutra_daemon_bus_properties_fini(&properties);
+    lutra_config_fini(keys, &config);
+}
+
+Test(daemon_settings, some_bus_is_needed_not_the_default_one)
+{
+    file("zookeeper: {connect: \"a:1\"}\n");
+    cr_assert_eq(lutra_config_load(keys, path, &config, &err), 0, "%s", err.msg);
+    unlink(path);
+    cr_expect_eq(lutra_daemon_settings_check(&service, &config.daemon, &err), -1);
+    cr_expect(strstr(err.msg, "kafka.brokers") != NULL, "%s", err.msg);
+    lutra_config_fini(keys, &config);
+    file("zookeeper: {connect: \"a:1\"}\nbuses: {far: {brokers: \"f:1\"}}\n");
+    cr_assert_eq(lutra_config_load(keys, path, &config, &err), 0, "%s", err.msg);
+    unlink(path);
+    cr_expect_eq(lutra_daemon_settings_check(&service, &config.daemon, &err), 0, "%s", err.msg);
+    lutra_config_fini(keys, &config);
 }
