@@ -10,7 +10,7 @@
 #define TICK_MS 1000u
 #define GAP_DEADLINE_MS 30000u
 #define TOUCH_MS 5000u
-#define PROTECTION_MS 1000u
+#define STANDBY_DELAY_MS 1000u
 #define STOP_DRAIN_MS 30000u
 #define STOP_QUIET_MS 2000u
 #define MAX_PAYLOAD_BYTES ((size_t)256 << 20)
@@ -392,8 +392,10 @@ static void contend(struct ldr_pipeline *p)
 {
     char path[256];
     ldr_set_state(p, LDR_STANDBY, "");
-    p->owner = lutra_owner_new(p->load->env->coord, lutra_path_pipeline(p->id, "load", path),
-                               p->load->env->instance, PROTECTION_MS, on_owner, p);
+    const struct lutra_env *env = p->load->env;
+    uint64_t delay_ms = env->standby_delay_ms > 0 ? env->standby_delay_ms : STANDBY_DELAY_MS;
+    p->owner = lutra_owner_new(env->coord, lutra_path_pipeline(p->id, "load", path), env->instance,
+                               delay_ms, on_owner, p);
 }
 
 static void stop(struct ldr_pipeline *p, const char *reason)

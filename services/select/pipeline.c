@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { PROTECTION_MS = 1000, RELEASE_MS = 30000 };
+enum { STANDBY_DELAY_MS = 1000, RELEASE_MS = 30000 };
 
 const char *sel_state_name(enum sel_state state)
 {
@@ -111,9 +111,10 @@ static void contend(struct sel_pipeline *p)
     lutra_timer_stop(p->release);
     p->released = false;
     if (!p->owner) {
-        p->owner =
-            lutra_owner_new(p->select->env->coord, lutra_path_pipeline(p->id, "select", path),
-                            p->select->env->instance, PROTECTION_MS, on_owner, p);
+        const struct lutra_env *env = p->select->env;
+        uint64_t delay_ms = env->standby_delay_ms > 0 ? env->standby_delay_ms : STANDBY_DELAY_MS;
+        p->owner = lutra_owner_new(env->coord, lutra_path_pipeline(p->id, "select", path),
+                                   env->instance, delay_ms, on_owner, p);
         sel_set_state(p, SEL_STANDBY, "");
     }
 }

@@ -12,6 +12,31 @@
 
 #include "support/test.h"
 
+static struct {
+    uint16_t port;
+    struct in_addr address;
+} elsewhere[64];
+static size_t n_elsewhere;
+
+void lutra_http_at(uint16_t port, const char *address)
+{
+    if (n_elsewhere == sizeof(elsewhere) / sizeof(*elsewhere)) {
+        lutra_test_fail("too many ports");
+    }
+    elsewhere[n_elsewhere].port = port;
+    inet_pton(AF_INET, address, &elsewhere[n_elsewhere++].address);
+}
+
+static struct in_addr address_of(uint16_t port)
+{
+    for (size_t i = 0; i < n_elsewhere; i++) {
+        if (elsewhere[i].port == port) {
+            return elsewhere[i].address;
+        }
+    }
+    return (struct in_addr){.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
 static int connect_to(uint16_t port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -19,7 +44,7 @@ static int connect_to(uint16_t port)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = address_of(port)};
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
         close(fd);
         return -1;

@@ -1,4 +1,4 @@
-/* A tiny blocking HTTP client for 127.0.0.1. */
+/* A tiny blocking HTTP client, for 127.0.0.1 unless a port was said to be elsewhere. */
 #ifndef LUTRA_TEST_SUPPORT_HTTP_H
 #define LUTRA_TEST_SUPPORT_HTTP_H
 
@@ -11,6 +11,9 @@ struct lutra_http_answer {
     size_t len;
     char location[256]; /* "" when there is none */
 };
+
+/* Whoever listens on this port (they are unique in a test) does so at that address. */
+void lutra_http_at(uint16_t port, const char *address);
 
 /* method: GET, PUT, POST, DELETE. body may be NULL. Never fails the test: a service may be down. */
 struct lutra_http_answer

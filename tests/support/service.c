@@ -13,20 +13,27 @@ void lutra_test_service_start(struct lutra_test_service *service,
                               const char *extra,
                               const char *const *env)
 {
-    *service = (struct lutra_test_service){.port = lutra_test_free_port()};
+    const struct lutra_netns *netns = lutra_netns_current();
+    bool apart = netns && netns->address[0];
+    *service = (struct lutra_test_service){.port = lutra_test_free_port(), .netns = netns};
+    snprintf(service->address, sizeof(service->address), "%s",
+             apart ? netns->address : "127.0.0.1");
+    if (apart) {
+        lutra_http_at(service->port, service->address);
+    }
     snprintf(service->service, sizeof(service->service), "%s", name);
     snprintf(service->instance, sizeof(service->instance), "%s", instance);
     snprintf(service->config, sizeof(service->config), "%s/%s.yaml", lutra_test_dir(), instance);
-    char *config =
-        lutra_test_format("instance: %s\n"
-                          "log: {level: debug}\n"
-                          "http: {listen: \"127.0.0.1:%u\"}\n"
-                          "zookeeper: {connect: \"%s\"}\n"
-                          "kafka: {brokers: \"%s\"}\n"
-                          "state_dir: \"%s/%s.state\"\n"
-                          "%s",
-                          instance, service->port, lutra_test_chroot(), lutra_test_stack()->kafka,
-                          lutra_test_dir(), instance, extra ? extra : "");
+    char *config = lutra_test_format("instance: %s\n"
+                                     "log: {level: debug}\n"
+                                     "http: {listen: \"%s:%u\"}\n"
+                                     "zookeeper: {connect: \"%s\"}\n"
+                                     "kafka: {brokers: \"%s\"}\n"
+                                     "state_dir: \"%s/%s.state\"\n"
+                                     "%s",
+                                     instance, service->address, service->port, lutra_test_chroot(),
+                                     lutra_test_stack()->kafka, lutra_test_dir(), instance,
+                                     extra ? extra : "");
     lutra_test_write_file(service->config, config);
     free(config);
     lutra_test_service_restart(service, env);
@@ -37,7 +44,10 @@ void lutra_test_service_restart(struct lutra_test_service *service, const char *
     char program[64];
     snprintf(program, sizeof(program), "lutra-%s", service->service);
     const char *const argv[] = {program, "--config", service->config, NULL};
+    const struct lutra_netns *here = lutra_netns_current();
+    lutra_netns_enter(service->netns);
     service->proc = lutra_proc_start(service->instance, argv, env);
+    lutra_netns_enter(here);
 }
 
 void lutra_test_service_await_ready(struct lutra_test_service *service, uint64_t deadline_ms)

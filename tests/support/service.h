@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "support/netns.h"
 #include "support/proc.h"
 
 struct lutra_test_service {
@@ -11,10 +12,13 @@ struct lutra_test_service {
     char instance[64]; /* also the name of its log */
     char config[256];
     uint16_t port; /* HTTP */
+    char address[16];
+    const struct lutra_netns *netns; /* where it runs; NULL: where the test began */
     struct lutra_proc *proc;
 };
 
-/* Writes the configuration (the shared Kafka, this test's ZooKeeper chroot, a free port; `extra`:
+/* It runs in the network namespace that the test is in, also after a restart from elsewhere.
+ * Writes the configuration (the shared Kafka, this test's ZooKeeper chroot, a free port; `extra`:
  * more YAML, may be NULL) and starts the program. env as in lutra_proc_start. Does not wait. */
 void lutra_test_service_start(struct lutra_test_service *service,
                               const char *name,

@@ -275,6 +275,16 @@ void lutra_test_server_kill9(const char *name, const char *program)
     free(path);
 }
 
+void lutra_test_stack_start(const char *address)
+{
+    char *dir = lutra_test_path("stack"), *env = lutra_test_path("stack/env");
+    const char *const args[] = {dir, address, NULL};
+    server_call("stack_start", args);
+    take_exports(env);
+    free(dir);
+    free(env);
+}
+
 static uint16_t kafka_port, kafka_controller_port, zookeeper_port;
 
 void lutra_test_kafka_restart(void)

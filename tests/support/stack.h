@@ -31,6 +31,10 @@ struct lutra_test_stack {
 /* Where they are. Skips the test, by name of what is missing, when there are none. */
 const struct lutra_test_stack *lutra_test_stack(void);
 
+/* A whole private set of servers that listen on this address of the namespace that the test is in;
+ * it takes the place of the shared one in this test. Before anything asked for that. */
+void lutra_test_stack_start(const char *address);
+
 /* Folder of the programs; asks for no servers. */
 const char *lutra_test_bin(void);
 

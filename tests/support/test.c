@@ -16,6 +16,13 @@
 
 #include "support/internal.h"
 
+static void (*on_failure)(const char *message);
+
+void lutra_test_on_failure(void (*fn)(const char *message))
+{
+    on_failure = fn;
+}
+
 void lutra_test_fail(const char *format, ...)
 {
     char message[4096];
@@ -23,6 +30,9 @@ void lutra_test_fail(const char *format, ...)
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
+    if (on_failure) {
+        on_failure(message);
+    }
     cr_assert_fail("%s", message);
     abort(); /* cr_assert_fail does not return, but does not say so to the compiler */
 }

@@ -11,6 +11,10 @@
 /* Fails the running test with this message; does not return. */
 _Noreturn void lutra_test_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* While it is set, a helper that cannot do its job calls it, and it does not return (longjmp): a
+ * test that goes on with something else after a failure. NULL: as usual. */
+void lutra_test_on_failure(void (*fn)(const char *message));
+
 /* The test's private folder, made at the first call: $LUTRA_TEST_DIR/<runner>-<suite>-<test>.
  * Removed when the test passes, kept with its logs when it fails. */
 const char *lutra_test_dir(void);

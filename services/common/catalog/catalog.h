@@ -8,6 +8,17 @@
 #include "model/channel.h"
 #include "model/records.h"
 
+/* One side of a pipeline whose source is a media group (docs/PROTOCOL.md §13). */
+struct lutra_media_side {
+    bool known; /* a single server, or the group's record has been read */
+    /* The member that is current: the record's, or the definition's `primary` without one; "": a
+     * single server. The definition may not have it: lutra_endpoint_resolve tells. */
+    char member[64];
+    bool has_record;
+    struct lutra_media_record record;
+    int32_t version; /* of the znode; -1: absent */
+};
+
 /* One pipeline, as far as known. Owned by the catalog; valid until on_removed returned. */
 struct lutra_pipeline {
     const char *id;
@@ -31,6 +42,7 @@ struct lutra_pipeline {
     struct lutra_owner_record select_owner, load_owner;
     bool has_position;
     struct lutra_position_record position;
+    struct lutra_media_side source_media, target_media;
     /* desired START and control START. Without ZooKeeper: as last seen. Needs both in watch. */
     bool permit;
     void *user; /* the service's own, set in on_added */
@@ -44,6 +56,7 @@ enum {
     LUTRA_CHANGED_OWNERS = 16,
     LUTRA_CHANGED_POSITION = 32,
     LUTRA_WATCH_MANAGERS = 64, /* for lutra_catalog_managed; not told by on_changed */
+    LUTRA_CHANGED_MEDIA = 128,
 };
 
 /* Called from later turns only. on_changed: something of `what` is new, or became known. Handlers
@@ -74,6 +87,23 @@ bool lutra_catalog_known(
     const struct lutra_catalog *catalog); /* the list of channels has been read */
 /* Some manager stands for election, as last seen. Needs LUTRA_WATCH_MANAGERS. */
 bool lutra_catalog_managed(const struct lutra_catalog *catalog);
+
+/* ---- Media groups ---- */
+
+/* The definition's endpoints of a pipeline. */
+const struct lutra_endpoint *lutra_pipeline_source(const struct lutra_pipeline *pipeline);
+const struct lutra_endpoint *lutra_pipeline_target(const struct lutra_pipeline *pipeline);
+
+/* Makes `to` the current member of a group, if the record's znode has this version (-1: there is
+ * none). done(BAD_VERSION, NODE_EXISTS or NO_NODE): somebody else was faster. done may be NULL;
+ * cancel with lutra_coord_forget(coord, arg). */
+void lutra_media_write(struct lutra_coord *coord,
+                       const char *group,
+                       int32_t version,
+                       const char *to,
+                       const char *by,
+                       lutra_coord_fn done,
+                       void *arg);
 
 /* ---- Requests: ROLLBACK, RESTART and START as one compare-and-set (docs/PROTOCOL.md §6.4) ---- */
 
@@ -135,5 +165,6 @@ lutra_control_pace_ms(const struct lutra_control *control, uint64_t process_id, 
 /* Paths; buf of at least 256 bytes; return buf. */
 const char *lutra_path_channel(const char *channel, const char *leaf, char *buf);
 const char *lutra_path_pipeline(const char *pipeline, const char *leaf, char *buf);
+const char *lutra_path_media(const char *group, char *buf);
 
 #endif

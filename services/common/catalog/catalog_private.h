@@ -11,12 +11,20 @@
 #include "catalog/catalog.h"
 #include "coord/mirror.h"
 
+/* Follows the record of the group that one side of a pipeline uses. */
+struct cat_media {
+    struct cat_pipeline *pipeline;
+    char *group; /* NULL: a single server, or nobody wants to know */
+    struct lutra_znode *znode;
+};
+
 struct cat_pipeline {
     struct lutra_pipeline pub; /* first */
     struct lutra_catalog *catalog;
     struct cat_channel *channel;
     struct lutra_znode *control, *origin, *select, *load, *position; /* NULL: not wanted */
-    UT_hash_handle hh;                                               /* by pub.id */
+    struct cat_media source_media, target_media;
+    UT_hash_handle hh; /* by pub.id */
 };
 
 struct cat_channel {
@@ -53,6 +61,14 @@ void lutra_cat_pipeline_remove(struct cat_pipeline *pipeline);
 void lutra_cat_pipeline_free(struct cat_pipeline *pipeline);
 /* Takes over what the channel says, and tells what of it (LUTRA_CHANGED_*) is new. */
 void lutra_cat_pipeline_update(struct cat_pipeline *pipeline, unsigned what);
+/* What the mirrors say, worked out anew; tells of `what`. */
+void lutra_cat_pipeline_tell(struct cat_pipeline *pipeline, unsigned what);
+
+/* ---- media.c ---- */
+/* Follows the groups that the definition names now. */
+void lutra_cat_media_follow(struct cat_pipeline *pipeline);
+void lutra_cat_media_free(struct cat_pipeline *pipeline);
+
 /* A record that cannot be read: the former value stays. */
 void lutra_cat_malformed(const char *path, const struct lutra_error *err);
 

@@ -21,3 +21,8 @@ const char *lutra_path_pipeline(const char *pipeline, const char *leaf, char *bu
 {
     return path_of("pipelines", pipeline, leaf, buf);
 }
+
+const char *lutra_path_media(const char *group, char *buf)
+{
+    return path_of("media", group, NULL, buf);
+}

@@ -33,13 +33,15 @@ static void conclude(struct cat_pipeline *pipeline)
     pub->unknown_to_zookeeper = channel->unknown;
     pub->has_desired = channel->has_desired;
     pub->desired = channel->desired_record;
-    pub->known = all_known(pipeline);
+    /* A group that only a new definition names: each side says so, the rest stays known. */
+    pub->known =
+        all_known(pipeline) && (pub->known || (pub->source_media.known && pub->target_media.known));
     pub->permit = !channel->unknown && pub->has_desired &&
                   pub->desired.state == LUTRA_DESIRED_START && pub->has_control &&
                   pub->control.start;
 }
 
-static void tell(struct cat_pipeline *pipeline, unsigned what)
+void lutra_cat_pipeline_tell(struct cat_pipeline *pipeline, unsigned what)
 {
     conclude(pipeline);
     if (pipeline->catalog->handler->on_changed) {
@@ -54,7 +56,8 @@ void lutra_cat_pipeline_update(struct cat_pipeline *pipeline, unsigned what)
     pub->channel = pipeline->channel->def;
     pub->def = lutra_channel_pipeline(pub->channel, pub->id);
     pub->config_version = pub->channel->version;
-    tell(pipeline, what);
+    lutra_cat_media_follow(pipeline);
+    lutra_cat_pipeline_tell(pipeline, what);
 }
 
 /* --- the mirrors --- */
@@ -90,7 +93,7 @@ static void on_control(void *arg)
         refused(pipeline, "control", &err);
     }
     pub->control_version = lutra_znode_version(pipeline->control);
-    tell(pipeline, LUTRA_CHANGED_CONTROL);
+    lutra_cat_pipeline_tell(pipeline, LUTRA_CHANGED_CONTROL);
 }
 
 static void on_origin(void *arg)
@@ -113,7 +116,7 @@ static void on_origin(void *arg)
     } else {
         refused(pipeline, "origin", &err);
     }
-    tell(pipeline, LUTRA_CHANGED_ORIGIN);
+    lutra_cat_pipeline_tell(pipeline, LUTRA_CHANGED_ORIGIN);
 }
 
 static void take_owner(const struct cat_pipeline *pipeline,
@@ -143,7 +146,7 @@ static void on_select(void *arg)
 
     take_owner(pipeline, pipeline->select, "select", &pipeline->pub.has_select,
                &pipeline->pub.select_owner);
-    tell(pipeline, LUTRA_CHANGED_OWNERS);
+    lutra_cat_pipeline_tell(pipeline, LUTRA_CHANGED_OWNERS);
 }
 
 static void on_load(void *arg)
@@ -152,7 +155,7 @@ static void on_load(void *arg)
 
     take_owner(pipeline, pipeline->load, "load", &pipeline->pub.has_load,
                &pipeline->pub.load_owner);
-    tell(pipeline, LUTRA_CHANGED_OWNERS);
+    lutra_cat_pipeline_tell(pipeline, LUTRA_CHANGED_OWNERS);
 }
 
 static void on_position(void *arg)
@@ -175,7 +178,7 @@ static void on_position(void *arg)
     } else {
         refused(pipeline, "position", &err);
     }
-    tell(pipeline, LUTRA_CHANGED_POSITION);
+    lutra_cat_pipeline_tell(pipeline, LUTRA_CHANGED_POSITION);
 }
 
 static struct lutra_znode *
@@ -216,6 +219,7 @@ void lutra_cat_pipeline_add(struct cat_channel *channel, const struct lutra_pipe
     pipeline->select = mirror(pipeline, LUTRA_CHANGED_OWNERS, "select", on_select);
     pipeline->load = mirror(pipeline, LUTRA_CHANGED_OWNERS, "load", on_load);
     pipeline->position = mirror(pipeline, LUTRA_CHANGED_POSITION, "position", on_position);
+    lutra_cat_media_follow(pipeline);
     conclude(pipeline);
     if (catalog->handler->on_added) {
         catalog->handler->on_added(&pipeline->pub, catalog->arg);
@@ -230,6 +234,7 @@ void lutra_cat_pipeline_free(struct cat_pipeline *pipeline)
     lutra_znode_free(pipeline->select);
     lutra_znode_free(pipeline->load);
     lutra_znode_free(pipeline->position);
+    lutra_cat_media_free(pipeline);
     lutra_origin_fini(&pipeline->pub.origin);
     lutra_position_record_fini(&pipeline->pub.position);
     lutra_free((char *)(uintptr_t)pipeline->pub.id);

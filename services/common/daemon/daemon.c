@@ -145,6 +145,7 @@ static int start_ports(struct lutra_daemon *daemon, struct lutra_error *err)
         .instance = daemon->instance,
         .site = daemon->config->site,
         .state_dir = daemon->config->state_dir[0] != '\0' ? daemon->config->state_dir : NULL,
+        .standby_delay_ms = daemon->config->standby_delay_ms,
         .source_new = daemon->ports->source_new,
         .target_new = daemon->ports->target_new,
     };

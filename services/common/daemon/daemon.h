@@ -25,6 +25,7 @@ struct lutra_daemon_config {
     struct lutra_config_map buses; /* <name>.brokers, <name>.properties.* */
     char *state_dir;
     uint64_t drain_timeout_ms;
+    uint64_t standby_delay_ms;
     uint64_t watchdog_ms;
 };
 /* The table rows for the members above, for a struct that begins with struct lutra_daemon_config:
@@ -100,6 +101,14 @@ struct lutra_daemon_config {
          .def = "5s",                                                                              \
          .max = 600000,                                                                            \
          .help = "how long SIGTERM may take"},                                                     \
+        {.key = "standby_delay",                                                                   \
+         .type = LUTRA_CONFIG_DURATION_MS,                                                         \
+         .offset = offsetof(struct lutra_daemon_config, standby_delay_ms),                         \
+         .def = "1s",                                                                              \
+         .min = 1,                                                                                 \
+         .max = 60000,                                                                             \
+         .help = "select and load: how long a standby leaves a pipeline whose owner vanished to "  \
+                 "that owner"},                                                                    \
     {                                                                                              \
         .key = "watchdog", .type = LUTRA_CONFIG_DURATION_MS,                                       \
         .offset = offsetof(struct lutra_daemon_config, watchdog_ms), .def = "60s", .max = 3600000, \

@@ -18,6 +18,8 @@ struct lutra_env {
     const char *instance; /* this process's name, unique per service */
     const char *site;
     const char *state_dir; /* NULL: no cache on disk */
+    /* How long a standby of select or load waits when the owner's node has vanished; 0: 1 s. */
+    uint64_t standby_delay_ms;
     /* Factories of the database ports; ports_arg is theirs. */
     struct lutra_source *(*source_new)(const struct lutra_env *env,
                                        const struct lutra_endpoint *endpoint,

@@ -16,8 +16,24 @@ bool lutra_name_valid(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }
 
+bool lutra_group_key_valid(const char *key)
+{
+    size_t len = strnlen(key, 82);
+    return len >= 1 && len <= 81 && key[0] != '-' && key[0] != '.' &&
+           strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789.-") == len;
+}
+
 static void endpoint_fini(struct lutra_endpoint *endpoint)
 {
+    for (size_t i = 0; i < endpoint->n_members; i++) {
+        lutra_free(endpoint->members[i].name);
+        lutra_free(endpoint->members[i].host);
+        lutra_free(endpoint->members[i].socket);
+    }
+    lutra_free(endpoint->members);
+    lutra_free(endpoint->primary);
+    lutra_free(endpoint->group);
+    lutra_free(endpoint->member);
     lutra_free(endpoint->name);
     lutra_free(endpoint->host);
     lutra_free(endpoint->socket);
@@ -99,6 +115,72 @@ const struct lutra_pipeline_def *lutra_channel_pipeline(const struct lutra_chann
         }
     }
     return NULL;
+}
+
+const struct lutra_member *lutra_endpoint_member(const struct lutra_endpoint *endpoint,
+                                                 const char *member)
+{
+    for (size_t i = 0; i < endpoint->n_members; i++) {
+        if (strcmp(endpoint->members[i].name, member) == 0) {
+            return &endpoint->members[i];
+        }
+    }
+    return NULL;
+}
+
+char *lutra_endpoint_member_names(const struct lutra_endpoint *endpoint, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < endpoint->n_members && used < size; i++) {
+        int n = snprintf(out + used, size - used, "%s%s", i ? ", " : "", endpoint->members[i].name);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return out;
+}
+
+static char *copy_text(const char *text)
+{
+    return text ? lutra_strdup(text) : NULL;
+}
+
+struct lutra_endpoint *lutra_endpoint_resolve(const struct lutra_endpoint *endpoint,
+                                              const char *member,
+                                              struct lutra_error *err)
+{
+    const struct lutra_member *found = NULL;
+    if (endpoint->n_members && !(found = lutra_endpoint_member(endpoint, member))) {
+        char names[512];
+        lutra_error_set(err, LUTRA_CONFIG, 0,
+                        "media group %s: the current primary is \"%s\", which is not a member of "
+                        "source %s (%s); switch it to one: lutractl media switch %s MEMBER",
+                        endpoint->group, member, endpoint->name,
+                        lutra_endpoint_member_names(endpoint, names, sizeof(names)),
+                        endpoint->group);
+        return NULL;
+    }
+    struct lutra_endpoint *copy = LUTRA_NEW(struct lutra_endpoint);
+    copy->name =
+        found ? lutra_asprintf("%s/%s", endpoint->name, member) : lutra_strdup(endpoint->name);
+    copy->flavor = endpoint->flavor;
+    copy->host = copy_text(found ? found->host : endpoint->host);
+    copy->port = found ? found->port : endpoint->port;
+    copy->socket = copy_text(found ? found->socket : endpoint->socket);
+    copy->user = copy_text(endpoint->user);
+    copy->password_file = copy_text(endpoint->password_file);
+    copy->password_env = copy_text(endpoint->password_env);
+    copy->follow = endpoint->follow;
+    copy->group = copy_text(endpoint->group);
+    copy->member = copy_text(found ? found->name : NULL);
+    return copy;
+}
+
+void lutra_endpoint_free(struct lutra_endpoint *endpoint)
+{
+    if (endpoint) {
+        endpoint_fini(endpoint);
+        lutra_free(endpoint);
+    }
 }
 
 /* The first line of the file, without its line end. */

@@ -11,6 +11,18 @@
 #include "base/error.h"
 #include "model/position.h"
 
+/* One server of a media group: either host and port, or a unix socket. */
+struct lutra_member {
+    char *name;
+    char *host;
+    uint16_t port;
+    char *socket;
+};
+
+/* Who says which member of a media group is the current one: only operators (and what calls the
+ * managers' HTTP), or the services too, when they see that another one became the primary. */
+enum lutra_follow { LUTRA_FOLLOW_MANUAL, LUTRA_FOLLOW_AUTO };
+
 /* A data media source: how to reach a server. Passwords only by reference. */
 struct lutra_endpoint {
     char *name;
@@ -21,6 +33,14 @@ struct lutra_endpoint {
     char *socket; /* ... or a unix socket */
     char *user;
     char *password_file, *password_env; /* at most one; neither: no password */
+    /* ... or a media group: servers of which one is current (docs/PROTOCOL.md §13). Sorted by name;
+     * 0: a single server. */
+    size_t n_members;
+    struct lutra_member *members;
+    char *primary; /* the member that is current while nothing else was said */
+    enum lutra_follow follow;
+    char *group;  /* the group's key: sources that share it are switched together */
+    char *member; /* of a resolved endpoint: the member it leads to; else NULL */
 };
 
 enum lutra_start_kind {
@@ -75,8 +95,9 @@ struct lutra_pipeline_def {
     uint32_t unit_max_rows;
     uint64_t unit_max_bytes;
     bool accept_new_source;
-    char *resolved_until; /* "file:offset" or "": what select stopped at up to there (DDL, changes
-                             logged as statements, ...) has been dealt with by hand */
+    char *resolved_until; /* "file:offset" ("member@file:offset" of a media group) or "": what
+                             select stopped at up to there (DDL, changes logged as statements, ...)
+                             has been dealt with by hand */
     /* A checkpoint that went back (the target was restored from a backup, replaced, emptied): what
      * it holds now, and the pipeline may go on from. "" | <position> | empty:<epoch that was
      * there>. */
@@ -134,6 +155,19 @@ int lutra_pair_target_name(const struct lutra_pair *pair,
 /* The target's name of a source column; NULL: excluded. Borrowed. */
 const char *lutra_pair_target_column(const struct lutra_pair *pair, const char *column);
 
+const struct lutra_member *lutra_endpoint_member(const struct lutra_endpoint *endpoint,
+                                                 const char *member);
+/* "a, b, c": the names of a group's members, for messages; cut when out is too small. Returns out.
+ */
+char *lutra_endpoint_member_names(const struct lutra_endpoint *endpoint, char *out, size_t size);
+/* The endpoint as it is to be connected to: that of a single server as it is, of a group the
+ * member's, named "<source>/<member>". Heap, free with lutra_endpoint_free. NULL and CONFIG, by
+ * name, when the group has no such member. */
+struct lutra_endpoint *lutra_endpoint_resolve(const struct lutra_endpoint *endpoint,
+                                              const char *member,
+                                              struct lutra_error *err) LUTRA_MUST_CHECK;
+void lutra_endpoint_free(struct lutra_endpoint *endpoint);
+
 /* Reads the password now (file: first line; environment variable). *out is heap ("" when there is
  * none) and never logged; free with lutra_secret_free. */
 int lutra_endpoint_password(const struct lutra_endpoint *endpoint,
@@ -143,5 +177,7 @@ void lutra_secret_free(char *secret); /* overwrites, then frees */
 
 /* ^[a-z0-9][a-z0-9-]{0,39}$: names of channels, pipelines, sites, endpoints. */
 bool lutra_name_valid(const char *name);
+/* ^[a-z0-9][a-z0-9.-]{0,80}$: keys of media groups. */
+bool lutra_group_key_valid(const char *key);
 
 #endif

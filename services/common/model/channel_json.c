@@ -21,15 +21,38 @@ static void set_u64(json_t *object, const char *key, uint64_t value)
     json_object_set_new(object, key, lutra_json_u64(value));
 }
 
+static void set_address(json_t *o, const char *host, uint16_t port, const char *socket)
+{
+    set_text(o, "host", host);
+    if (host) {
+        set_u64(o, "port", port);
+    }
+    set_text(o, "socket", socket);
+}
+
+static json_t *members_json(const struct lutra_endpoint *endpoint)
+{
+    json_t *members = json_object();
+    for (size_t i = 0; i < endpoint->n_members; i++) {
+        const struct lutra_member *member = &endpoint->members[i];
+        json_t *o = json_object();
+        set_address(o, member->host, member->port, member->socket);
+        json_object_set_new(members, member->name, o);
+    }
+    return members;
+}
+
 static json_t *endpoint_json(const struct lutra_endpoint *endpoint)
 {
     json_t *o = json_object();
     set_text(o, "type", lutra_flavor_name(endpoint->flavor));
-    set_text(o, "host", endpoint->host);
-    if (endpoint->host) {
-        set_u64(o, "port", endpoint->port);
+    set_address(o, endpoint->host, endpoint->port, endpoint->socket);
+    if (endpoint->n_members) {
+        json_object_set_new(o, "members", members_json(endpoint));
+        set_text(o, "primary", endpoint->primary);
+        set_text(o, "follow", lutra_follow_names[endpoint->follow]);
+        set_text(o, "group", endpoint->group);
     }
-    set_text(o, "socket", endpoint->socket);
     set_text(o, "user", endpoint->user);
     set_text(o, "password_file", endpoint->password_file);
     set_text(o, "password_env", endpoint->password_env);

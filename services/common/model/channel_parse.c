@@ -9,45 +9,11 @@
 
 enum {
     MAX_DESCRIPTION_BYTES = 1000,
-    MAX_SOCKET_BYTES = 107,
     MAX_PATH_BYTES = 4000,
     MAX_ATTEMPTS = 1000000,
     MIN_PROTECTION_MS = 1000,
     MAX_PROTECTION_MS = 86400000,
 };
-
-static int parse_address(const struct lutra_parse *p,
-                         const struct lutra_yaml *node,
-                         struct lutra_endpoint *endpoint)
-{
-    const struct lutra_yaml *host = lutra_parse_optional(node, "host"),
-                            *socket = lutra_parse_optional(node, "socket"),
-                            *port = lutra_parse_optional(node, "port");
-    uint32_t number = 3306;
-    if (!host && !socket) {
-        return PARSE_ERROR(p, node, "source %s has no address, expected host or socket",
-                           endpoint->name);
-    }
-    if (host && socket) {
-        return PARSE_ERROR(p, socket, "source %s has host and socket, expected one of them",
-                           endpoint->name);
-    }
-    if (socket && port) {
-        return PARSE_ERROR(p, port, "source %s has socket and port, expected port with host only",
-                           endpoint->name);
-    }
-    if ((host && lutra_parse_text(p, host, "host", LUTRA_PARSE_TEXT_BYTES, &endpoint->host)) ||
-        (socket && lutra_parse_text(p, socket, "socket", MAX_SOCKET_BYTES, &endpoint->socket)) ||
-        lutra_parse_u32(p, node, "port", 1, 65535, &number)) {
-        return -1;
-    }
-    if (socket && endpoint->socket[0] != '/') {
-        return PARSE_ERROR(p, socket, "socket %s is not a path, expected one that begins with /",
-                           endpoint->socket);
-    }
-    endpoint->port = host ? (uint16_t)number : 0;
-    return 0;
-}
 
 static int parse_password(const struct lutra_parse *p,
                           const struct lutra_yaml *node,
@@ -83,12 +49,14 @@ static int parse_password(const struct lutra_parse *p,
 static int parse_endpoint(const struct lutra_parse *p,
                           const struct lutra_yaml *key,
                           const struct lutra_yaml *node,
+                          const char *channel,
                           struct lutra_endpoint *endpoint)
 {
     /* `password` is known so that its message can say what to write instead. */
-    static const char *const known[] = {"type",         "host",     "port",
-                                        "socket",       "user",     "password_file",
-                                        "password_env", "password", NULL};
+    static const char *const known[] = {"type",    "host",          "port",         "socket",
+                                        "user",    "password_file", "password_env", "password",
+                                        "members", "primary",       "follow",       "group",
+                                        NULL};
     static const char *const types[] = {"mariadb", "mysql", NULL};
     const struct lutra_yaml *type, *user;
     unsigned index;
@@ -97,7 +65,8 @@ static int parse_endpoint(const struct lutra_parse *p,
         return -1;
     }
     if (!(type = lutra_parse_need(p, node, "type", "mariadb or mysql")) ||
-        lutra_yaml_enum(type, p->name, types, &index, p->err) || parse_address(p, node, endpoint) ||
+        lutra_yaml_enum(type, p->name, types, &index, p->err) ||
+        lutra_parse_place(p, node, channel, endpoint) ||
         !(user = lutra_parse_need(p, node, "user", "the user to connect as")) ||
         lutra_parse_text(p, user, "user", LUTRA_PARSE_TEXT_BYTES, &endpoint->user) ||
         parse_password(p, node, endpoint)) {
@@ -123,7 +92,8 @@ static int parse_endpoints(const struct lutra_parse *p,
     channel->endpoints = lutra_alloc((node->n ? node->n : 1) * sizeof(*channel->endpoints));
     for (size_t i = 0; i < node->n; i++) {
         channel->n_endpoints++;
-        if (parse_endpoint(p, node->keys[i], node->items[i], &channel->endpoints[i])) {
+        if (parse_endpoint(p, node->keys[i], node->items[i], channel->name,
+                           &channel->endpoints[i])) {
             return -1;
         }
     }

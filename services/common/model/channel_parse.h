@@ -59,6 +59,17 @@ int lutra_parse_enum(const struct lutra_parse *p,
                      const char *const *values,
                      unsigned *out) LUTRA_MUST_CHECK;
 
+/* channel_parse_media.c: host, port, socket, or members and what belongs to them. */
+int lutra_parse_place(const struct lutra_parse *p,
+                      const struct lutra_yaml *node,
+                      const char *channel,
+                      struct lutra_endpoint *endpoint) LUTRA_MUST_CHECK;
+/* Is it the name of one of the group's members? `what` stands in the message. */
+int lutra_parse_member_of(const struct lutra_parse *p,
+                          const struct lutra_yaml *node,
+                          const char *what,
+                          const struct lutra_endpoint *endpoint,
+                          const char *name) LUTRA_MUST_CHECK;
 /* channel_parse_pipelines.c; the channel's endpoints are there. */
 int lutra_parse_pipelines(const struct lutra_parse *p,
                           const struct lutra_yaml *node,

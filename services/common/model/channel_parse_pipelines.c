@@ -166,21 +166,42 @@ static int parse_limits(const struct lutra_parse *p,
     return 0;
 }
 
+/* Positions belong to one server: of a media group the member is named. */
 static int parse_resolved(const struct lutra_parse *p,
                           const struct lutra_yaml *node,
+                          const struct lutra_endpoint *source,
                           struct lutra_pipeline_def *def)
 {
     uint64_t offset;
+    const char *position;
     def->resolved_until = lutra_strdup("");
-    if (node &&
-        lutra_parse_text(p, node, "resolved_until", LUTRA_PARSE_TEXT_BYTES, &def->resolved_until)) {
+    if (!node) {
+        return 0;
+    }
+    if (lutra_parse_text(p, node, "resolved_until", LUTRA_PARSE_TEXT_BYTES, &def->resolved_until)) {
         return -1;
     }
-    if (node && !is_file_and_offset(def->resolved_until, &offset)) {
+    position = def->resolved_until;
+    if (source->n_members) {
+        LUTRA_AUTO_FREE char *member = lutra_strdup(position);
+        char *at = strchr(member, '@');
+        if (!at) {
+            return PARSE_ERROR(p, node,
+                               "resolved_until \"%s\" names no server, expected <member>@<binlog "
+                               "file>:<offset> since source %s is a media group",
+                               def->resolved_until, source->name);
+        }
+        *at = '\0';
+        position += strlen(member) + 1;
+        if (lutra_parse_member_of(p, node, "resolved_until", source, member)) {
+            return -1;
+        }
+    }
+    if (!is_file_and_offset(position, &offset)) {
         return PARSE_ERROR(p, node,
-                           "resolved_until \"%s\" is not a position, expected <binlog "
+                           "resolved_until \"%s\" is not a position, expected %s<binlog "
                            "file>:<offset>",
-                           def->resolved_until);
+                           def->resolved_until, source->n_members ? "<member>@" : "");
     }
     return 0;
 }
@@ -326,7 +347,8 @@ static int parse_pipeline(const struct lutra_parse *p,
     }
     start = lutra_parse_optional(node, "start");
     if (parse_places(p, node, def) ||
-        parse_resolved(p, lutra_parse_optional(node, "resolved_until"), def) ||
+        parse_resolved(p, lutra_parse_optional(node, "resolved_until"),
+                       lutra_channel_endpoint(channel, def->source), def) ||
         parse_accept_target(p, node, lutra_channel_endpoint(channel, def->source)->flavor, def) ||
         (start &&
          parse_start(p, start, lutra_channel_endpoint(channel, def->source)->flavor, def)) ||

@@ -11,6 +11,7 @@
 bool lutra_schema_is_system(const char *schema);
 
 extern const char *const lutra_start_names[];   /* by enum lutra_start_kind, NULL-terminated */
+extern const char *const lutra_follow_names[];  /* by enum lutra_follow, NULL-terminated */
 extern const char *const lutra_balance_names[]; /* by enum lutra_balance, NULL-terminated */
 
 #endif

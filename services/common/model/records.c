@@ -289,6 +289,8 @@ int lutra_origin_from_json(const char *s,
                    sizeof(rec->select_session)) ||
         read_token(&r, "source_identity", OPTIONAL, rec->source_identity,
                    sizeof(rec->source_identity)) ||
+        read_token(&r, "source_member", OPTIONAL, rec->source_member, sizeof(rec->source_member)) ||
+        read_token(&r, "target_member", OPTIONAL, rec->target_member, sizeof(rec->target_member)) ||
         read_text(&r, "by", rec->by, sizeof(rec->by)) || read_i64(&r, "at_ms", &rec->at_ms)) {
         lutra_origin_fini(rec);
         return reader_close(&r, -1);
@@ -306,6 +308,8 @@ void lutra_origin_to_json(const struct lutra_origin *rec, struct lutra_buf *out)
     json_object_set_new(o, "config_version", lutra_json_u64(rec->config_version));
     json_object_set_new(o, "select_session", lutra_json_text(rec->select_session));
     json_object_set_new(o, "source_identity", lutra_json_text(rec->source_identity));
+    json_object_set_new(o, "source_member", lutra_json_text(rec->source_member));
+    json_object_set_new(o, "target_member", lutra_json_text(rec->target_member));
     json_object_set_new(o, "by", lutra_json_text(rec->by));
     json_object_set_new(o, "at_ms", json_integer(rec->at_ms));
     lutra_json_put(o, out);
@@ -315,6 +319,33 @@ void lutra_origin_fini(struct lutra_origin *rec)
 {
     lutra_free(rec->position);
     *rec = (struct lutra_origin){0};
+}
+
+int lutra_media_from_json(const char *s,
+                          size_t n,
+                          struct lutra_media_record *rec,
+                          struct lutra_error *err)
+{
+    struct reader r;
+    *rec = (struct lutra_media_record){0};
+    if (reader_open(&r, "media", s, n, err)) {
+        return -1;
+    }
+    return reader_close(&r,
+                        read_token(&r, "primary", REQUIRED, rec->primary, sizeof(rec->primary)) ||
+                                read_text(&r, "by", rec->by, sizeof(rec->by)) ||
+                                read_i64(&r, "at_ms", &rec->at_ms)
+                            ? -1
+                            : 0);
+}
+
+void lutra_media_to_json(const struct lutra_media_record *rec, struct lutra_buf *out)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "primary", lutra_json_text(rec->primary));
+    json_object_set_new(o, "by", lutra_json_text(rec->by));
+    json_object_set_new(o, "at_ms", json_integer(rec->at_ms));
+    lutra_json_put(o, out);
 }
 
 int lutra_owner_from_json(const char *s,

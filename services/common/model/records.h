@@ -42,6 +42,15 @@ struct lutra_origin {
     uint64_t config_version;
     char select_session[64];   /* the one select owner session that may publish this epoch */
     char source_identity[256]; /* "" while unknown; select refuses another */
+    /* The members of the media groups that hold for this epoch; "": a single server. */
+    char source_member[64], target_member[64];
+    char by[128];
+    int64_t at_ms;
+};
+
+/* /lutra/media/<group>: which member is the current one; changed by compare-and-set */
+struct lutra_media_record {
+    char primary[64];
     char by[128];
     int64_t at_ms;
 };
@@ -82,6 +91,11 @@ int lutra_origin_from_json(const char *s, size_t n, struct lutra_origin *r, stru
     LUTRA_MUST_CHECK;
 void lutra_origin_to_json(const struct lutra_origin *r, struct lutra_buf *out);
 void lutra_origin_fini(struct lutra_origin *r);
+int lutra_media_from_json(const char *s,
+                          size_t n,
+                          struct lutra_media_record *r,
+                          struct lutra_error *err) LUTRA_MUST_CHECK;
+void lutra_media_to_json(const struct lutra_media_record *r, struct lutra_buf *out);
 int lutra_owner_from_json(const char *s,
                           size_t n,
                           struct lutra_owner_record *r,

@@ -10,7 +10,7 @@
 
 enum {
     ALL = LUTRA_CHANGED_CONFIG | LUTRA_CHANGED_DESIRED | LUTRA_CHANGED_CONTROL |
-          LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS | LUTRA_CHANGED_POSITION
+          LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS | LUTRA_CHANGED_POSITION | LUTRA_CHANGED_MEDIA
 };
 
 static struct lutra_loop *loop;
@@ -186,6 +186,7 @@ Test(catalog, paths_are_those_of_the_protocol)
     cr_assert_str_eq(lutra_path_channel("c", "config", buf), "/lutra/channels/c/config");
     cr_assert_str_eq(lutra_path_channel("c", NULL, buf), "/lutra/channels/c");
     cr_assert_str_eq(lutra_path_pipeline("p", "load", buf), "/lutra/pipelines/p/load");
+    cr_assert_str_eq(lutra_path_media("c.db", buf), "/lutra/media/c.db");
 }
 
 Test(catalog, an_empty_tree_is_known_and_a_channel_appears)
@@ -289,6 +290,94 @@ static void note_order(struct lutra_pipeline *pipeline, void *arg)
 {
     (void)arg;
     strcat(seen_order, pipeline->id);
+}
+
+static void put_group(int version, const char *source)
+{
+    struct lutra_buf yaml = {0}, json = {0};
+    struct lutra_error err;
+    struct lutra_channel *def;
+    char path[256];
+
+    lutra_buf_printf(&yaml,
+                     "channel: c\nsources:\n  one: {type: mariadb, user: u, %s}\n"
+                     "  two: {type: mariadb, host: h, user: u}\n"
+                     "pipelines:\n  - {name: p, source: one, target: two,"
+                     " pairs: [{source: {schema: s, table: t}}]}\n",
+                     source);
+    def = lutra_channel_parse(lutra_buf_cstr(&yaml), yaml.len, "test", &err);
+    cr_assert_not_null(def, "%s", err.msg);
+    def->version = (uint64_t)version;
+    lutra_channel_to_json(def, &json);
+    lutra_mem_tree_poke(tree, lutra_path_channel("c", "config", path), lutra_buf_cstr(&json));
+    lutra_channel_free(def);
+    lutra_buf_fini(&yaml);
+    lutra_buf_fini(&json);
+}
+
+#define MEMBERS "members: {a: {host: h}, b: {host: i}}, primary: a"
+
+Test(catalog, a_media_group_has_its_first_primary_until_another_is_written)
+{
+    const struct lutra_media_side *side;
+    struct answer answer = {0};
+
+    put_channel("c", 1, "p");
+    put_group(1, MEMBERS);
+    begin(NULL, ALL);
+    side = &find("p")->source_media;
+    cr_assert(find("p")->known && side->known);
+    cr_assert_str_eq(side->member, "a");
+    cr_assert_not(side->has_record);
+    cr_assert_eq(side->version, -1);
+    cr_assert_str_eq(find("p")->target_media.member, "");
+    cr_assert(find("p")->target_media.known);
+
+    what_changed = 0;
+    lutra_media_write(coord, "c.one", side->version, "b", "someone", on_answer, &answer);
+    settle();
+    cr_assert_eq(answer.rc, LUTRA_COORD_OK);
+    cr_assert(what_changed & LUTRA_CHANGED_MEDIA);
+    cr_assert_str_eq(side->member, "b");
+    cr_assert_str_eq(side->record.by, "someone");
+    cr_assert_eq(side->version, 0);
+    lutra_media_write(coord, "c.one", -1, "a", "who came too late", on_answer, &answer);
+    settle();
+    cr_assert_eq(answer.rc, LUTRA_COORD_NODE_EXISTS);
+    lutra_media_write(coord, "c.one", 7, "a", "who read something else", on_answer, &answer);
+    settle();
+    cr_assert_eq(answer.rc, LUTRA_COORD_BAD_VERSION);
+    cr_assert_str_eq(side->member, "b");
+    lutra_mem_tree_poke(tree, "/lutra/media/c.one", "{\"primary\":5}");
+    settle();
+    cr_assert_str_eq(side->member, "b", "the former value is kept");
+}
+
+Test(catalog, a_side_follows_the_group_that_its_definition_names)
+{
+    const struct lutra_media_side *side;
+
+    lutra_mem_tree_poke(tree, "/lutra/media/c.one", "{\"primary\":\"b\"}");
+    lutra_mem_tree_poke(tree, "/lutra/media/shared", "{\"primary\":\"z\"}");
+    put_channel("c", 1, "p");
+    put_group(1, "host: h");
+    begin(NULL, ALL);
+    side = &find("p")->source_media;
+    cr_assert_str_eq(side->member, "");
+    put_group(2, MEMBERS);
+    lutra_loop_run_for(loop, 0);
+    settle();
+    cr_assert(find("p")->known);
+    cr_assert_str_eq(side->member, "b");
+    put_group(3, MEMBERS ", group: shared");
+    settle();
+    cr_assert_str_eq(side->member, "z", "told as it is, a member or not");
+    struct lutra_error err;
+    cr_assert_null(lutra_endpoint_resolve(lutra_pipeline_source(find("p")), side->member, &err));
+    put_group(4, "host: h");
+    settle();
+    cr_assert_str_eq(side->member, "");
+    cr_assert_not(side->has_record);
 }
 
 Test(catalog, a_change_adds_removes_and_keeps_pipelines)

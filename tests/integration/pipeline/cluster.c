@@ -9,6 +9,7 @@
 #include "support/http.h"
 #include "support/proc.h"
 #include "support/test.h"
+#include "support/zk.h"
 
 static int instances(int n)
 {
@@ -37,7 +38,12 @@ static void service_start(struct cluster *c,
         }
         env[n_env++] = fault; /* or the end */
         env[n_env] = NULL;
+        const struct lutra_netns *here = lutra_netns_current();
+        if (c->options.place != NULL) {
+            lutra_netns_enter(c->options.place(instance));
+        }
         lutra_test_service_start(&services[i], name, instance, extra, env);
+        lutra_netns_enter(here);
         free(instance);
         free(fault);
     }
@@ -105,8 +111,8 @@ static int ctl(struct cluster *c, char *line, char **output)
     char ports[96] = "127.0.0.1:1"; /* nobody */
     int used = 0;
     for (int i = 0; i < CLUSTER_MAX && c->managers[i].port != 0; i++) {
-        used += snprintf(ports + used, sizeof ports - (size_t)used, "%s127.0.0.1:%u",
-                         i > 0 ? "," : "", c->managers[i].port);
+        used += snprintf(ports + used, sizeof ports - (size_t)used, "%s%s:%u", i > 0 ? "," : "",
+                         c->managers[i].address, c->managers[i].port);
     }
     const char *argv[32] = {"lutractl", "--manager", ports};
     size_t n = 3;
@@ -173,7 +179,9 @@ void cluster_apply(struct cluster *c)
                           o->pairs != NULL ? o->pairs : pairs);
     char *path = lutra_test_path("channel.yaml");
     lutra_test_write_file(path, yaml);
-    cr_assert_eq(cluster_ctl(c, "apply -f %s", path), 0, "lutractl apply failed");
+    if (cluster_ctl(c, "apply -f %s", path) != 0) {
+        lutra_test_fail("lutractl apply failed");
+    }
     free(path);
     free(yaml);
 }
@@ -181,7 +189,9 @@ void cluster_apply(struct cluster *c)
 void cluster_begin(struct cluster *c)
 {
     cluster_apply(c);
-    cr_assert_eq(cluster_ctl(c, "start %s", c->name), 0, "lutractl start failed");
+    if (cluster_ctl(c, "start %s", c->name) != 0) {
+        lutra_test_fail("lutractl start failed");
+    }
 }
 
 void cluster_go(struct cluster *c)
@@ -192,7 +202,9 @@ void cluster_go(struct cluster *c)
 
 void cluster_resume(struct cluster *c)
 {
-    cr_assert_eq(cluster_ctl(c, "start %s", c->name), 0, "lutractl start failed");
+    if (cluster_ctl(c, "start %s", c->name) != 0) {
+        lutra_test_fail("lutractl start failed");
+    }
     cluster_await_state(c, "RUNNING", 30000);
 }
 
@@ -378,6 +390,37 @@ int64_t cluster_epoch(struct cluster *c)
 {
     return lutra_sql_int(c->target, "SELECT MAX(epoch) FROM lutra.checkpoint WHERE pipeline = '%s'",
                          c->name);
+}
+
+struct lutra_test_service *cluster_owner(struct cluster *c, const char *stage)
+{
+    struct lutra_test_service *services = strcmp(stage, "load") == 0 ? c->loads : c->selects;
+    char *path = lutra_test_format("/lutra/pipelines/%s/%s", c->name, stage);
+    char *json = lutra_zk_get(lutra_test_chroot(), path);
+    struct lutra_test_service *found = NULL;
+    for (int i = 0; json != NULL && i < CLUSTER_MAX; i++) {
+        char *needle = lutra_test_format("\"%s\"", services[i].instance);
+        if (services[i].port != 0 && strstr(json, needle) != NULL) {
+            found = &services[i];
+        }
+        free(needle);
+    }
+    free(json);
+    free(path);
+    return found;
+}
+
+void cluster_kill(struct cluster *c)
+{
+    struct lutra_test_service *const all[] = {c->selects, c->extracts, c->transforms, c->loads,
+                                              c->managers};
+    for (size_t s = 0; s < sizeof all / sizeof *all; s++) {
+        for (int i = 0; i < CLUSTER_MAX; i++) {
+            if (all[s][i].proc != NULL) {
+                lutra_proc_kill9(all[s][i].proc);
+            }
+        }
+    }
 }
 
 void cluster_end(struct cluster *c)

@@ -25,6 +25,8 @@ struct cluster_options {
                                   NULL; may be NULL */
     const char *const *env;    /* "NAME=value" for every service, ended by NULL; may be NULL */
     const struct lutra_test_mariadb *source, *target; /* NULL: the shared servers */
+    /* Where an instance runs; NULL: here. */
+    const struct lutra_netns *(*place)(const char *instance);
     /* How the services reach the servers, "{type: mariadb, host: ...}"; NULL: the socket as root.
      */
     const char *source_endpoint, *target_endpoint;
@@ -88,6 +90,11 @@ void cluster_equal(struct cluster *c, const char *table);
 char *cluster_topic(struct cluster *c, const char *stage);
 /* Load owner's epoch as the target's checkpoint says. */
 int64_t cluster_epoch(struct cluster *c);
+/* The instance of a stage ("select", "load") that owns the pipeline as ZooKeeper says; NULL: none.
+ */
+struct lutra_test_service *cluster_owner(struct cluster *c, const char *stage);
+/* SIGKILL to every process. */
+void cluster_kill(struct cluster *c);
 void cluster_end(
     struct cluster *c); /* closes connections, drops the databases; processes end with the test */
 

@@ -8,7 +8,6 @@
 #include "cluster.h"
 #include "support/kafka.h"
 #include "support/test.h"
-#include "support/zk.h"
 #include "workload.h"
 
 static void start(struct cluster *c,
@@ -20,25 +19,6 @@ static void start(struct cluster *c,
     workload_tables(c);
     cluster_go(c);
     workload_start(w, c, seconds, 150);
-}
-
-/* The load (select) instance that owns the pipeline, by ZooKeeper. */
-static struct lutra_test_service *
-owner_of(struct cluster *c, const char *stage, struct lutra_test_service *services)
-{
-    char *path = lutra_test_format("/lutra/pipelines/%s/%s", c->name, stage);
-    char *json = lutra_zk_get(lutra_test_chroot(), path);
-    struct lutra_test_service *found = NULL;
-    for (int i = 0; json != NULL && i < CLUSTER_MAX; i++) {
-        char *needle = lutra_test_format("\"%s\"", services[i].instance);
-        if (services[i].port != 0 && strstr(json, needle) != NULL) {
-            found = &services[i];
-        }
-        free(needle);
-    }
-    free(json);
-    free(path);
-    return found;
 }
 
 Test(faults, sysbench_while_syncing, .timeout = 180)
@@ -81,8 +61,8 @@ Test(faults, standbys_take_over_without_a_manager, .timeout = 240)
     workload_for(&w, 2000);
     lutra_proc_kill9(c.managers[0].proc);
     for (int i = 0; i < 2; i++) {
-        struct lutra_test_service *load = owner_of(&c, "load", c.loads);
-        struct lutra_test_service *select = owner_of(&c, "select", c.selects);
+        struct lutra_test_service *load = cluster_owner(&c, "load");
+        struct lutra_test_service *select = cluster_owner(&c, "select");
         cr_assert_not_null(load);
         cr_assert_not_null(select);
         lutra_proc_kill9(load->proc);
@@ -145,7 +125,7 @@ Test(faults, pause_and_stop_keep_every_row, .timeout = 240)
 static struct lutra_test_service *zombie;
 static bool another_owner(struct cluster *c)
 {
-    struct lutra_test_service *owner = owner_of(c, "load", c->loads);
+    struct lutra_test_service *owner = cluster_owner(c, "load");
     return owner != NULL && owner != zombie;
 }
 
@@ -174,7 +154,7 @@ Test(faults, a_zombie_load_commits_nothing, .timeout = 240)
     start(&c, &w, &(struct cluster_options){.loads = 2}, 20);
     workload_for(&w, 2000);
     epoch_before = cluster_epoch(&c);
-    zombie = owner_of(&c, "load", c.loads);
+    zombie = cluster_owner(&c, "load");
     cr_assert_not_null(zombie);
     lutra_proc_freeze(zombie->proc);
     zombie_wakes(&c, &w);
@@ -187,11 +167,11 @@ Test(faults, a_zombie_frozen_before_its_commit_is_killed_and_refused, .timeout =
     struct workload w;
     static const char *const faults[] = {"load:load.before_commit=pause:40", NULL};
     start(&c, &w, &(struct cluster_options){.loads = 2, .faults = faults}, 30);
-    LUTRA_WAIT_FOR(owner_of(&c, "load", c.loads) != NULL, 10000);
+    LUTRA_WAIT_FOR(cluster_owner(&c, "load") != NULL, 10000);
     zombie = &c.loads[0]; /* the one with the fault; it must be the owner */
-    if (owner_of(&c, "load", c.loads) != zombie) {
+    if (cluster_owner(&c, "load") != zombie) {
         lutra_proc_kill9(c.loads[1].proc);
-        LUTRA_WAIT_FOR(owner_of(&c, "load", c.loads) == zombie, 20000);
+        LUTRA_WAIT_FOR(cluster_owner(&c, "load") == zombie, 20000);
         lutra_test_service_restart(&c.loads[1], NULL);
     }
     epoch_before = cluster_epoch(&c);

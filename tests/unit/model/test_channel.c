@@ -114,6 +114,63 @@ Test(channel, what_is_left_out_has_defaults)
     lutra_channel_free(c);
 }
 
+#define GROUP                                                                             \
+    "channel: c\nsources:\n"                                                              \
+    "  a: {type: mariadb, user: u, members: {y: {socket: /y}, x: {host: h, port: 3307}}," \
+    " primary: y, follow: auto}\n"                                                        \
+    "  b: {type: mariadb, user: u, members: {x: {host: h}}, primary: x, group: pay.db}\n" \
+    "pipelines:\n  - source: a\n    target: b\n    resolved_until: x@bin.000007:99\n" PAIRS
+
+Test(channel, a_media_group_has_members_of_which_one_is_current)
+{
+    struct lutra_channel *c = parse(GROUP);
+    const struct lutra_endpoint *a = lutra_channel_endpoint(c, "a"),
+                                *b = lutra_channel_endpoint(c, "b");
+    struct lutra_error err = {0};
+    char names[16];
+    cr_assert_eq(a->n_members, 2);
+    cr_expect_str_eq(a->members[0].name, "x");
+    cr_expect_str_eq(a->members[0].host, "h");
+    cr_expect_eq(a->members[0].port, 3307);
+    cr_expect_str_eq(a->members[1].socket, "/y");
+    cr_expect_str_eq(a->primary, "y");
+    cr_expect_str_eq(a->group, "c.a", "the default key");
+    cr_expect_eq(a->follow, LUTRA_FOLLOW_AUTO);
+    cr_expect_str_eq(b->group, "pay.db");
+    cr_expect_eq(b->follow, LUTRA_FOLLOW_MANUAL);
+    cr_expect_str_eq(lutra_endpoint_member_names(a, names, sizeof(names)), "x, y");
+
+    struct lutra_endpoint *x = lutra_endpoint_resolve(a, "x", &err);
+    cr_assert(x, "%s", err.msg);
+    cr_expect_str_eq(x->name, "a/x");
+    cr_expect_str_eq(x->member, "x");
+    cr_expect_str_eq(x->host, "h");
+    cr_expect_eq(x->port, 3307);
+    cr_expect_null(x->socket);
+    cr_expect_str_eq(x->user, "u");
+    cr_expect_eq(x->n_members, 0);
+    lutra_endpoint_free(x);
+    cr_expect_null(lutra_endpoint_resolve(a, "z", &err));
+    cr_expect_eq(err.class, LUTRA_CONFIG);
+    cr_expect(strstr(err.msg, "\"z\"") && strstr(err.msg, "(x, y)") &&
+                  strstr(err.msg, "media switch c.a"),
+              "%s", err.msg);
+    lutra_channel_free(c);
+}
+
+Test(channel, a_single_server_resolves_to_itself)
+{
+    struct lutra_channel *c = parse(ONE);
+    struct lutra_error err = {0};
+    struct lutra_endpoint *b = lutra_endpoint_resolve(&c->endpoints[1], "", &err);
+    cr_assert(b, "%s", err.msg);
+    cr_expect_str_eq(b->name, "b");
+    cr_expect_str_eq(b->socket, "/run/b.sock");
+    cr_expect_null(b->member);
+    lutra_endpoint_free(b);
+    lutra_channel_free(c);
+}
+
 Test(channel, canonical_json_is_read_back_equal)
 {
     char *page = golden();
@@ -125,6 +182,7 @@ Test(channel, canonical_json_is_read_back_equal)
         "    window: 1\n    balance: least-lag\n    batch: {max_delay: 1s, max_bytes: 2000}\n"
         "    accept_new_source: true\n    accept_target: empty:17\n    target_may_lose: 0s\n" PAIRS,
         "recovery: {max_attempts: 0, protection: 5m}\n" ONE,
+        GROUP,
         HEAD "  - source: a\n    target: b\n    start: file:mysql-bin.000009:4\n    pairs:\n"
              "      - {source: {schema: 's*', table: 'o_*_*'}, target: {table: 'n_*_x_*'},\n"
              "         columns: {Zed: z2, abc: b2}, exclude: [y, X], triggers: allow}\n"
@@ -242,6 +300,36 @@ Test(channel, mistakes_in_sources_have_a_place)
             "at most one");
     REFUSED(SOURCE("type: mariadb, host: h, user: u, password_env: 'A B'"), "3:54",
             "environment variable");
+}
+
+Test(channel, mistakes_in_media_groups_have_a_place)
+{
+#define M "type: mariadb, user: u, members: {x: {host: h}, y: {socket: /y}}"
+    REFUSED(SOURCE(M), "3:6", "primary is missing");
+    REFUSED(SOURCE("type: mariadb, user: u, members: {main: {host: h}}, primary: mian"), "3:68",
+            "expected one of main; did you mean main?");
+    REFUSED(SOURCE(M ", primary: zebra"), "3:82", "not a member of source a");
+    REFUSED(SOURCE(M ", primary: x, host: h"), "3:91", "members and host");
+    REFUSED(SOURCE(M ", primary: x, follow: automatic"), "3:93", "auto");
+    REFUSED(SOURCE(M ", primary: x, group: 'A/B'"), "3:92", "not a key");
+    REFUSED(SOURCE(M ", primary: x, groop: g"), "3:85", "did you mean");
+    REFUSED(SOURCE("type: mariadb, user: u, members: {}, primary: x"), "3:40", "expected 1..16");
+    REFUSED(SOURCE("type: mariadb, user: u, members: [x], primary: x"), "3:40", "a mapping");
+    REFUSED(SOURCE("type: mariadb, user: u, members: {x: {}}, primary: x"), "3:44",
+            "member x has no address");
+    REFUSED(SOURCE("type: mariadb, user: u, members: {x: {hots: h}}, primary: x"), "3:45",
+            "did you mean");
+    REFUSED(SOURCE("type: mariadb, user: u, members: {X: {host: h}}, primary: x"), "3:41",
+            "lower-case");
+    REFUSED(SOURCE("type: mariadb, user: u, members: {x: {host: h}, y: {host: h}}, primary: x"),
+            "3:58", "the address of member x");
+    REFUSED(SOURCE("type: mariadb, user: u, host: h, primary: x"), "3:49", "without members");
+#undef M
+    REFUSED("channel: c\nsources:\n"
+            "  a: {type: mariadb, user: u, members: {x: {host: h}}, primary: x}\n"
+            "  b: {type: mariadb, user: u, host: h}\npipelines:\n"
+            "  - {source: a, target: b, resolved_until: 'bin.000007:99'}\n",
+            "6:44", "<member>@<binlog file>:<offset>");
 }
 
 #define PIPE(text) HEAD "  - " text "\n"

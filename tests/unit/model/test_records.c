@@ -77,6 +77,8 @@ Test(records, origin_goes_through_json)
     a.position = lutra_strdup("binlog.000001:4;0-1-9");
     strcpy(a.select_session, "s1-77");
     strcpy(a.source_identity, "mariadb:1:0:1700");
+    strcpy(a.source_member, "b");
+    strcpy(a.target_member, "main");
     strcpy(a.by, "load/l1");
     lutra_origin_to_json(&a, &json);
     cr_assert_eq(FROM(origin, lutra_buf_cstr(&json), &b, &err), 0, "%s", err.msg);
@@ -87,8 +89,25 @@ Test(records, origin_goes_through_json)
     cr_expect_str_eq(b.position, a.position);
     cr_expect_str_eq(b.select_session, "s1-77");
     cr_expect_str_eq(b.source_identity, a.source_identity);
+    cr_expect_str_eq(b.source_member, "b");
+    cr_expect_str_eq(b.target_member, "main");
     lutra_origin_fini(&a);
     lutra_origin_fini(&b);
+    lutra_buf_fini(&json);
+}
+
+Test(records, media_goes_through_json)
+{
+    struct lutra_media_record a = {.primary = "b", .by = "select/s1 (auto)", .at_ms = 5}, b;
+    struct lutra_buf json = {0};
+    struct lutra_error err;
+    lutra_media_to_json(&a, &json);
+    cr_assert_eq(FROM(media, lutra_buf_cstr(&json), &b, &err), 0, "%s", err.msg);
+    cr_expect_str_eq(b.primary, "b");
+    cr_expect_str_eq(b.by, "select/s1 (auto)");
+    cr_expect_eq(b.at_ms, 5);
+    cr_expect_eq(FROM(media, "{\"by\":\"me\"}", &b, &err), -1);
+    cr_expect(strstr(err.msg, "primary"), "%s", err.msg);
     lutra_buf_fini(&json);
 }
 
