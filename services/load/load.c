@@ -59,7 +59,7 @@ struct lutra_load *lutra_load_new(const struct lutra_env *env)
     load->catalog =
         lutra_catalog_new(env->coord, env->state_dir,
                           LUTRA_CHANGED_CONFIG | LUTRA_CHANGED_DESIRED | LUTRA_CHANGED_CONTROL |
-                              LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS,
+                              LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS | LUTRA_CHANGED_MEDIA,
                           &handler, load);
     return load;
 }

@@ -139,6 +139,8 @@ static void origin_write(struct ldr_pipeline *p, bool exists, int32_t version)
     (void)snprintf(origin.select_session, sizeof origin.select_session, "%s", p->select_session);
     (void)snprintf(origin.source_identity, sizeof origin.source_identity, "%s",
                    p->ring.source_identity);
+    memcpy(origin.source_member, p->source_member, sizeof origin.source_member);
+    memcpy(origin.target_member, p->target_member, sizeof origin.target_member);
     (void)snprintf(origin.by, sizeof origin.by, "load/%s", p->load->env->instance);
     lutra_origin_to_json(&origin, &json);
     lutra_path_pipeline(p->id, "origin", path);

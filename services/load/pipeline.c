@@ -250,14 +250,16 @@ static void on_prepared(const struct lutra_error *err, void *arg)
 
 static void prepare(struct ldr_pipeline *p)
 {
-    const struct lutra_env *env = p->load->env;
+    struct lutra_error err = {0};
     ldr_set_state(p, LDR_PREPARE, "connecting to the target");
     if (p->target == NULL) {
         p->buses = p->wanted_buses;
         p->prepared_version = p->view->config_version;
-        p->target =
-            env->target_new(env, lutra_channel_endpoint(p->view->channel, p->view->def->target),
-                            p->id, p->view->def);
+        p->target = ldr_media_target(p, &err);
+    }
+    if (p->target == NULL) {
+        ldr_trouble(p, &err, prepare);
+        return;
     }
     lutra_target_prepare(p->target, on_prepared, p);
 }
@@ -277,9 +279,8 @@ on_epoch(const struct lutra_ring *slots, uint64_t fence, const struct lutra_erro
         return;
     }
     if (err == NULL &&
-        ldr_ring_recover(&p->ring,
-                         lutra_channel_endpoint(p->view->channel, p->view->def->source)->flavor,
-                         slots, &bad)) {
+        (ldr_ring_recover(&p->ring, lutra_pipeline_source(p->view)->flavor, slots, &bad) ||
+         ldr_media_check_ring(p, &bad))) {
         err = &bad;
     }
     if (err != NULL) {
@@ -304,10 +305,9 @@ on_epoch(const struct lutra_ring *slots, uint64_t fence, const struct lutra_erro
     ldr_origin_step(p);
 }
 
-/* Endpoint, buses, pairs or bounds may differ: begins with new connections, then a new epoch. */
-static void prepare_anew(struct ldr_pipeline *p)
+void ldr_reopen(struct ldr_pipeline *p, const char *why)
 {
-    ldr_disown(p, LDR_STANDBY, "the definition has changed");
+    ldr_disown(p, LDR_STANDBY, why);
     lutra_timer_start(p->tick, TICK_MS);
     prepare(p);
 }
@@ -316,7 +316,7 @@ void ldr_make_epoch(struct ldr_pipeline *p, const char *why)
 {
     static const char hex[] = "0123456789abcdef";
     if (p->prepared_version != p->view->config_version) {
-        prepare_anew(p);
+        ldr_reopen(p, "the definition has changed"); /* endpoint, buses, pairs or bounds */
         return;
     }
     p->generation++;
@@ -328,6 +328,7 @@ void ldr_make_epoch(struct ldr_pipeline *p, const char *why)
     }
     p->nonce[16] = '\0';
     p->config_version = p->view->config_version;
+    memcpy(p->source_member, p->view->source_media.member, sizeof p->source_member);
     lutra_coord_forget(p->load->env->coord, &p->origin_op);
     p->origin_op.busy = false;
     /* Above what ZooKeeper knows and what the target knows, whichever of the two was lost or
@@ -410,7 +411,7 @@ static void config_check(struct ldr_pipeline *p)
     if (p->target != NULL && p->config_version != 0 &&
         p->view->config_version != p->config_version &&
         (p->state == LDR_RUN || p->state == LDR_ORIGIN || p->state == LDR_HALTED)) {
-        prepare_anew(p);
+        ldr_reopen(p, "the definition has changed");
     }
 }
 
@@ -484,6 +485,7 @@ static void reconcile(struct ldr_pipeline *p)
         return;
     }
     config_check(p);
+    ldr_media_check(p);
     if (p->state == LDR_HALTED) {
         reconcile_halted(p);
         return;

@@ -85,6 +85,8 @@ struct ldr_pipeline {
     uint64_t epoch;
     char nonce[17];
     uint64_t config_version;
+    char source_member[64]; /* of the media groups; "": a single server */
+    char target_member[64]; /* that `target` leads to */
     char select_session[64];
     struct ldr_origin_op {
         struct ldr_pipeline *p;
@@ -161,8 +163,18 @@ void ldr_make_epoch(struct ldr_pipeline *p, const char *why);
 /* Epoch made: publish the origin once a select owner is there (origin.c), then ldr_run. */
 void ldr_origin_step(struct ldr_pipeline *p);
 void ldr_run(struct ldr_pipeline *p);
+/* Begins with new connections, then a new epoch. */
+void ldr_reopen(struct ldr_pipeline *p, const char *why);
 /* Is what we run on still what ZooKeeper says? NULL, or why a new epoch is needed. */
 const char *ldr_origin_outdated(struct ldr_pipeline *p);
+
+/* media.c: connects to another member of the target's group, or makes a new epoch for another one
+ * of the source's, when a group was switched. */
+void ldr_media_check(struct ldr_pipeline *p);
+/* The target to be used now; NULL: err says why not (RETRY: not known yet). */
+struct lutra_target *ldr_media_target(struct ldr_pipeline *p, struct lutra_error *err);
+/* The ring just read is that of a member that took over: does it go on with this pipeline? */
+int ldr_media_check_ring(const struct ldr_pipeline *p, struct lutra_error *err) LUTRA_MUST_CHECK;
 
 /* Takes what is ready from the window into units (unit.c). */
 void ldr_unit_pump(struct ldr_pipeline *p);

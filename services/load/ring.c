@@ -7,9 +7,6 @@
 
 void ldr_ring_fini(struct ldr_ring *ring)
 {
-    for (size_t i = 0; i < ring->n; i++) {
-        lutra_position_fini(&ring->slots[i].to);
-    }
     lutra_position_fini(&ring->position);
     lutra_free(ring->position_text);
     *ring = (struct ldr_ring){0};
@@ -37,8 +34,7 @@ ring_start_at_low(struct ldr_ring *ring, const struct lutra_ring *slots, struct 
         if (lutra_position_parse(ring->flavor, slot->low, &low, err)) {
             return lutra_error_wrap(err, "checkpoint slot %u: low", slot->slot);
         }
-        int order = lutra_position_cmp(&low, &ring->position);
-        if (order > 0 || (order == 0 && slot->low_process_id > ring->process_id)) {
+        if (slot->low_process_id > ring->process_id) {
             ring_move_to(ring, &low, slot->low, slot->low_process_id);
             (void)snprintf(ring->source_identity, sizeof ring->source_identity, "%s",
                            slot->source_identity);
@@ -48,6 +44,20 @@ ring_start_at_low(struct ldr_ring *ring, const struct lutra_ring *slots, struct 
     return 0;
 }
 
+/* Does an interval that begins at `from` begin at or before the end of the prefix? The server may
+ * have changed in between: GTIDs say it then, where file and offset do not. */
+static bool
+ring_touches(const struct ldr_ring *ring, const struct lutra_position *from, const char *from_text)
+{
+    if (strcmp(from_text, ring->position_text) == 0) {
+        return true;
+    }
+    if (from->gtids && ring->position.gtids) {
+        return lutra_gtid_set_includes(ring->position.gtids, from->gtids);
+    }
+    return lutra_position_cmp(from, &ring->position) <= 0;
+}
+
 /* Extends L by one interval that begins at or before it and ends after it. 1: extended, 0: none,
  * -1: malformed. */
 static int
@@ -55,23 +65,26 @@ ring_extend(struct ldr_ring *ring, const struct lutra_ring *slots, struct lutra_
 {
     for (size_t i = 0; i < slots->n; i++) {
         const struct lutra_slot *slot = &slots->slots[i];
-        struct lutra_position from = {0};
+        struct lutra_position from = {0}, to = {0};
+        if (slot->process_id <= ring->process_id) {
+            continue;
+        }
         if (lutra_position_parse(ring->flavor, slot->from, &from, err)) {
             return lutra_error_wrap(err, "checkpoint slot %u: from", slot->slot);
         }
-        const struct lutra_position *to = &ring->slots[i].to;
-        int order = lutra_position_cmp(to, &ring->position);
-        /* The same end with a higher process id: an idle or filtered batch that did not move the
-         * position. */
-        bool beyond = order > 0 || (order == 0 && slot->process_id > ring->process_id);
-        bool touches = lutra_position_cmp(&from, &ring->position) <= 0;
+        bool touches = ring_touches(ring, &from, slot->from);
         lutra_position_fini(&from);
-        if (beyond && touches) {
-            ring_move_to(ring, to, slot->to, slot->process_id);
-            (void)snprintf(ring->source_identity, sizeof ring->source_identity, "%s",
-                           slot->source_identity);
-            return 1;
+        if (!touches) {
+            continue;
         }
+        if (lutra_position_parse(ring->flavor, slot->to, &to, err)) {
+            return lutra_error_wrap(err, "checkpoint slot %u: to", slot->slot);
+        }
+        ring_move_to(ring, &to, slot->to, slot->process_id);
+        lutra_position_fini(&to);
+        (void)snprintf(ring->source_identity, sizeof ring->source_identity, "%s",
+                       slot->source_identity);
+        return 1;
     }
     return 0;
 }
@@ -93,9 +106,12 @@ int ldr_ring_recover(struct ldr_ring *ring,
         if (slot->slot != i) {
             return lutra_error_set(err, LUTRA_DATA, 0, "checkpoint slot %zu is missing", i);
         }
-        if (lutra_position_parse(flavor, slot->to, &ring->slots[i].to, err)) {
+        struct lutra_position to = {0};
+        if (lutra_position_parse(flavor, slot->to, &to, err)) {
             return lutra_error_wrap(err, "checkpoint slot %u: to", slot->slot);
         }
+        lutra_position_fini(&to);
+        ring->slots[i].process_id = slot->process_id;
         ring->slots[i].unit = slot->unit;
         if (slot->unit >= ring->next_unit) {
             ring->next_unit = slot->unit + 1;
@@ -112,7 +128,7 @@ int ldr_ring_recover(struct ldr_ring *ring,
         return -1;
     }
     for (size_t i = 0; i < ring->n; i++) {
-        if (lutra_position_cmp(&ring->slots[i].to, &ring->position) > 0) {
+        if (ring->slots[i].process_id > ring->process_id) {
             return lutra_error_set(err, LUTRA_DATA, 0,
                                    "checkpoint slot %zu ends at %s, beyond a gap after %s", i,
                                    slots->slots[i].to, ring->position_text);
@@ -131,7 +147,7 @@ uint32_t ldr_ring_pick(const struct ldr_ring *ring)
             best = i;
         }
     }
-    LUTRA_ASSERT(lutra_position_cmp(&ring->slots[best].to, &ring->position) <= 0);
+    LUTRA_ASSERT(ring->slots[best].process_id <= ring->process_id);
     return best;
 }
 
@@ -146,14 +162,16 @@ int ldr_ring_committed(struct ldr_ring *ring,
     if (lutra_position_parse(ring->flavor, to, &position, err)) {
         return -1;
     }
-    if (lutra_position_cmp(&position, &ring->position) < 0 || process_id < ring->process_id) {
+    bool same_source = strcmp(source_identity, ring->source_identity) == 0;
+    if ((same_source && lutra_position_cmp(&position, &ring->position) < 0) ||
+        process_id < ring->process_id) {
         (void)lutra_error_set(err, LUTRA_DATA, 0,
                               "position %s (process %lu) lies before %s (process %lu)", to,
                               process_id, ring->position_text, ring->process_id);
         lutra_position_fini(&position);
         return -1;
     }
-    lutra_position_copy(&ring->slots[slot].to, &position);
+    ring->slots[slot].process_id = process_id;
     ring->slots[slot].unit = ring->next_unit++;
     ring_move_to(ring, &position, to, process_id);
     (void)snprintf(ring->source_identity, sizeof ring->source_identity, "%s", source_identity);

@@ -9,8 +9,11 @@
 #include "db/target.h"
 #include "model/position.h"
 
+/* Order: committed units are in the order of their process ids, which number the stream through all
+ * epochs and source servers. Positions are only compared where the server is the same: file and
+ * offset of another member of a media group say nothing. */
 struct ldr_ring_slot {
-    struct lutra_position to;
+    uint64_t process_id; /* of its `to` */
     uint64_t unit;
 };
 
@@ -32,11 +35,11 @@ int ldr_ring_recover(struct ldr_ring *ring,
                      enum lutra_flavor flavor,
                      const struct lutra_ring *slots,
                      struct lutra_error *err) LUTRA_MUST_CHECK;
-/* A slot whose stored `to` is at or before the committed position. There always is one while
- * nothing is in flight. */
+/* The slot of the oldest unit, whose stored `to` is at or before the committed position. There
+ * always is one while nothing is in flight. */
 uint32_t ldr_ring_pick(const struct ldr_ring *ring);
-/* Unit `next_unit` was committed into `slot`. -1 and DATA: `to` is no position, or lies before the
- * present one (I5). */
+/* Unit `next_unit` was committed into `slot`. -1 and DATA: `to` is no position, or it or the
+ * process id lies before the present one (I5). */
 int ldr_ring_committed(struct ldr_ring *ring,
                        uint32_t slot,
                        const char *to,

@@ -48,6 +48,7 @@ struct sel_run {
     struct lutra_origin origin;    /* a copy */
     struct lutra_channel *channel; /* the definition of that config version, our own */
     const struct lutra_pipeline_def *def;
+    struct lutra_endpoint *endpoint; /* of a media group the member that the origin names */
     struct lutra_source *source;
     struct lutra_source_info info;
     struct lutra_slicer *slicer; /* NULL until the source was checked */

@@ -286,6 +286,7 @@ void sel_run_free(struct sel_run *run)
     lutra_timer_free(run->due);
     lutra_timer_free(run->ask);
     lutra_origin_fini(&run->origin);
+    lutra_endpoint_free(run->endpoint);
     lutra_channel_free(run->channel);
     run->magic = 0;
     lutra_free(run);

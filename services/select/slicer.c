@@ -33,6 +33,7 @@ struct lutra_slicer {
     uint64_t epoch, config_version, process_id;
     char nonce[17];
     char *source_identity;
+    char *member; /* "" or "<member>@": stands before positions that operators read and write */
     size_t max_event_bytes;
 
     struct lutra_binlog_format format;
@@ -90,6 +91,18 @@ static const char *current_file(const struct lutra_slicer *s)
     return s->files[s->n_files - 1];
 }
 
+/* What was resolved at another member of a group says nothing about this one. */
+static void read_resolved(struct lutra_slicer *s)
+{
+    const char *until = s->def->resolved_until ? s->def->resolved_until : "";
+    size_t len = strlen(s->member);
+    if (!until[0] || strncmp(until, s->member, len) != 0 || strchr(until + len, '@')) {
+        return;
+    }
+    LUTRA_AUTO_FREE char *text = lutra_asprintf("%s;", until + len);
+    s->resolved_known = lutra_position_parse(s->flavor, text, &s->resolved_until, NULL) == 0;
+}
+
 struct lutra_slicer *lutra_slicer_new(const struct lutra_slicer_config *config)
 {
     struct lutra_slicer *s = LUTRA_NEW(struct lutra_slicer);
@@ -100,6 +113,7 @@ struct lutra_slicer *lutra_slicer_new(const struct lutra_slicer_config *config)
     s->process_id = config->process_id;
     snprintf(s->nonce, sizeof(s->nonce), "%s", config->nonce);
     s->source_identity = lutra_strdup(config->source_identity);
+    s->member = config->member ? lutra_asprintf("%s@", config->member) : lutra_strdup("");
     s->max_event_bytes = config->max_event_bytes;
     s->tables = lutra_slice_tables_new(config->def);
     lutra_position_copy(&s->at, config->position);
@@ -111,11 +125,7 @@ struct lutra_slicer *lutra_slicer_new(const struct lutra_slicer_config *config)
     lutra_binlog_format_init(&s->format, config->flavor, false);
     set_file(s, config->position->file);
     s->offset = config->position->offset;
-    if (config->def->resolved_until && config->def->resolved_until[0]) {
-        LUTRA_AUTO_FREE char *text = lutra_asprintf("%s;", config->def->resolved_until);
-        s->resolved_known =
-            lutra_position_parse(config->flavor, text, &s->resolved_until, NULL) == 0;
-    }
+    read_resolved(s);
     return s;
 }
 
@@ -141,6 +151,7 @@ void lutra_slicer_free(struct lutra_slicer *s)
     lutra_free(s->files);
     lutra_free(s->cut_text);
     lutra_free(s->source_identity);
+    lutra_free(s->member);
     lutra_free(s);
 }
 
@@ -372,9 +383,9 @@ static int stop_at(struct lutra_slicer *s,
     }
     return lutra_error_set(err, LUTRA_CONFIG, 0,
                            "%s at %s:%" PRIu64 "%s%.*s%s; do what it needs at the target, set "
-                           "resolved_until: %s:%" PRIu64 " in the pipeline, then start",
+                           "resolved_until: %s%s:%" PRIu64 " in the pipeline, then start",
                            what, current_file(s), s->offset, len ? ": " : "", len, text,
-                           text_len > STATEMENT_TEXT_BYTES ? "..." : "", current_file(s),
+                           text_len > STATEMENT_TEXT_BYTES ? "..." : "", s->member, current_file(s),
                            s->offset);
 }
 

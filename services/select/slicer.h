@@ -30,7 +30,8 @@ struct lutra_slicer_config {
     const char *nonce; /* copied */
     uint64_t config_version;
     const char *source_identity; /* copied */
-    uint64_t process_id;         /* the last one used: the first cut is the next */
+    const char *member;  /* copied: of a media group, that positions belong to; NULL: none */
+    uint64_t process_id; /* the last one used: the first cut is the next */
     /* The origin's position as it stands there, the `position_from` of the first batch; and where
      * reading begins, which differs when another server takes the source's place (then it has
      * GTIDs only). */

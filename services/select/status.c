@@ -58,6 +58,7 @@ void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
     }
     (void)json_object_set_new(entry, "owner", json_boolean(sel_owns(p)));
     (void)json_object_set_new(entry, "paused", json_boolean(!sel_permitted(p)));
+    set_text(entry, "source_member", p->run ? p->run->origin.source_member : "");
     set_u64(entry, "epoch", p->used_epoch);
     set_text(entry, "read", p->read);
     set_text(entry, "acknowledged", p->acknowledged);

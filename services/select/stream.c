@@ -5,6 +5,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "select/identity.h"
 #include "select/pipeline.h"
 
 enum { HEARTBEAT_MS = 1000 };
@@ -213,6 +214,7 @@ static void make_slicer(struct sel_run *run, const struct lutra_position *positi
         .nonce = run->origin.nonce,
         .config_version = run->origin.config_version,
         .source_identity = run->info.identity,
+        .member = run->endpoint->member,
         .process_id = run->origin.process_id,
         .position_text = run->origin.position,
         .position = position,
@@ -252,15 +254,16 @@ static void resolve_start(struct sel_run *run)
 }
 
 /* Another server, or the same one reset: its binlog has nothing to do with the checkpoint's file
- * and offset, and an operator must have said that it may take the place. */
+ * and offset. Another member of the media group was named by whoever switched it; of any other an
+ * operator must have said that it may take the place. */
 static int
 check_identity(struct sel_run *run, const struct lutra_source_info *info, struct lutra_error *err)
 {
     const char *wanted = run->slicer ? run->info.identity : run->origin.source_identity;
-    if (wanted[0] == '\0' || strcmp(wanted, info->identity) == 0) {
+    if (wanted[0] == '\0' || sel_identity_same(wanted, info->identity)) {
         return 0;
     }
-    if (!run->def->accept_new_source) {
+    if (!run->def->accept_new_source && !sel_identity_switched(wanted, info->identity)) {
         return lutra_error_set(err, LUTRA_CONFIG, 0,
                                "the source is %.250s, the checkpoint was made from %.250s: another "
                                "server; set accept_new_source: true to go on with it by GTID",
@@ -279,15 +282,19 @@ starting_position(struct sel_run *run, struct lutra_position *position, struct l
     if (lutra_position_parse(run->info.flavor, run->origin.position, position, err)) {
         return lutra_error_wrap(err, "position of the origin");
     }
-    if (known[0] == '\0' || strcmp(known, run->info.identity) == 0) {
+    if (known[0] == '\0' || sel_identity_same(known, run->info.identity)) {
         return 0;
     }
     if (!position->gtids || lutra_gtid_set_empty(position->gtids)) {
         lutra_position_fini(position);
-        return lutra_error_set(err, LUTRA_CONFIG, 0,
-                               "the checkpoint %.300s has no GTIDs, so it cannot be found at "
-                               "another source server",
-                               run->origin.position);
+        return lutra_error_set(
+            err, LUTRA_CONFIG, 0,
+            "the checkpoint %.300s of %.250s has no GTIDs, so it cannot be found "
+            "at %s, which is another server: file and offset of two servers "
+            "cannot be compared; go on with the former server, or put both "
+            "sides in step, delete the pipeline's rows of lutra.checkpoint at "
+            "the target, and start it with the start: that fits",
+            run->origin.position, known, run->endpoint->name);
     }
     position->file[0] = '\0';
     position->offset = 0;
@@ -318,6 +325,7 @@ static void
 on_checked(const struct lutra_source_info *info, const struct lutra_error *failed, void *arg)
 {
     struct sel_run *run = arg;
+    struct lutra_source_info here;
     struct lutra_error err = {0};
     LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
     if (run->p->state != SEL_CHECK) {
@@ -327,15 +335,17 @@ on_checked(const struct lutra_source_info *info, const struct lutra_error *faile
         sel_failed(run, failed);
         return;
     }
-    if (check_identity(run, info, &err)) {
+    here = *info;
+    sel_identity_make(run->endpoint->member, info->identity, here.identity, sizeof(here.identity));
+    if (check_identity(run, &here, &err)) {
         sel_failed(run, &err);
         return;
     }
-    if (run->slicer && strcmp(run->info.identity, info->identity) != 0) {
+    if (run->slicer && strcmp(run->info.identity, here.identity) != 0) {
         sel_halt(run, LUTRA_REQUEST_RESTART, false, "another source server took the place");
         return;
     }
-    run->info = *info;
+    run->info = here;
     if (begin_reading(run, &err)) {
         sel_failed(run, &err);
     }
@@ -351,8 +361,17 @@ static bool is_matched(const char *schema, const char *table, const char *column
 void sel_stream_check(struct sel_run *run)
 {
     struct lutra_error err;
-    const struct lutra_endpoint *endpoint = lutra_channel_endpoint(run->channel, run->def->source);
     sel_set_state(run->p, SEL_CHECK, "");
+    if (!run->endpoint) {
+        run->endpoint =
+            lutra_endpoint_resolve(lutra_channel_endpoint(run->channel, run->def->source),
+                                   run->origin.source_member, &err);
+    }
+    const struct lutra_endpoint *endpoint = run->endpoint;
+    if (!endpoint) {
+        sel_failed(run, &err);
+        return;
+    }
     if (endpoint->flavor != LUTRA_FLAVOR_MARIADB) {
         lutra_error_set(&err, LUTRA_CONFIG, 0,
                         "source %s: type mysql is not supported as a source, expected mariadb",

@@ -118,6 +118,7 @@ enum lutra_request_kind {
 struct lutra_request {
     enum lutra_request_kind kind;
     bool by_operator;
+    bool early; /* RESUME: a retry_at_ms that is still to come is not waited for */
     /* Automatic requests: the epoch the initiator complains about; when control.epoch or
      * origin.epoch is above it the request is already served and nothing is written. 0: no such
      * condition. */

@@ -51,6 +51,9 @@ static enum lutra_request_outcome may_automatic(const struct lutra_control *cont
         if (control->start) {
             return LUTRA_REQUEST_COALESCED;
         }
+        if (request->early && control->retry_at_ms != 0) {
+            return LUTRA_REQUEST_DONE;
+        }
         return paused_on(control, now_ms) ? LUTRA_REQUEST_YIELDED : LUTRA_REQUEST_DONE;
     case LUTRA_REQUEST_RESTART:
         return paused_on(control, now_ms) ? LUTRA_REQUEST_YIELDED : LUTRA_REQUEST_DONE;

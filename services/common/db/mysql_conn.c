@@ -115,6 +115,7 @@ void lutra_conn_init(struct lutra_conn *conn,
         .user = lutra_strdup(endpoint->user),
         .password_file = lutra_strdup(endpoint->password_file),
         .password_env = lutra_strdup(endpoint->password_env),
+        .member = lutra_strdup(endpoint->member),
     };
     snprintf(conn->program, sizeof(conn->program), "%s", program);
     LUTRA_ASSERT(pthread_mutex_init(&conn->lock, NULL) == 0);
@@ -135,6 +136,7 @@ void lutra_conn_fini(struct lutra_conn *conn)
     lutra_free(conn->endpoint.user);
     lutra_free(conn->endpoint.password_file);
     lutra_free(conn->endpoint.password_env);
+    lutra_free(conn->endpoint.member);
 }
 
 /* ---- Generations ---- */

@@ -68,6 +68,12 @@ char *lutra_conn_quote(struct lutra_conn *conn, const char *text);
 /* Fills *err from the last error of the connection. Returns -1. */
 int lutra_conn_error(struct lutra_conn *conn, struct lutra_error *err);
 
+/* Connected. Does the server apply what it replicates from another one? False when the user may not
+ * know. (source_gtids.c) */
+int lutra_conn_replicates(struct lutra_conn *conn,
+                          bool *replicates,
+                          struct lutra_error *err) LUTRA_MUST_CHECK;
+
 /* The class of a server's or the client library's error number. */
 enum lutra_error_class lutra_mysql_error_class(unsigned code);
 /* The connection is gone or of no more use. */

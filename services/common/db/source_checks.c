@@ -558,7 +558,8 @@ int lutra_source_dump(struct lutra_conn *conn,
                         PAUSED_AT_MOST_S, heartbeat_ms * 1000000)) {
         return -1;
     }
-    if (!by_file && set_gtids(conn, position, err)) {
+    if (!by_file &&
+        (lutra_source_check_gtids(conn, position, err) || set_gtids(conn, position, err))) {
         return -1;
     }
     return register_replica(conn, server_id, err) || send_dump(conn, position, server_id, err) ? -1

@@ -1,5 +1,5 @@
 /* The parts of a real source that talk SQL, on a worker thread; source_mysql.c has the port and the
- * stream. */
+ * stream. source_checks.c: questions and the dump; source_gtids.c: positions of another server. */
 #ifndef LUTRA_DB_SOURCE_PRIVATE_H
 #define LUTRA_DB_SOURCE_PRIVATE_H
 
@@ -28,6 +28,12 @@ int lutra_source_locate(struct lutra_conn *conn,
                         const char *text,
                         struct lutra_position *position,
                         struct lutra_error *err) LUTRA_MUST_CHECK;
+/* Connected. A position without file: the server must have applied its GTIDs, and its binlog must
+ * still have what follows them. CONFIG and FATAL name GTID, server and what to do; RETRY: a replica
+ * that will have them. */
+int lutra_source_check_gtids(struct lutra_conn *conn,
+                             const struct lutra_position *position,
+                             struct lutra_error *err) LUTRA_MUST_CHECK;
 /* Connects, checks that the position is of this server's binlog, sends the dump command: what comes
  * on the socket from now on are events. */
 int lutra_source_dump(struct lutra_conn *conn,

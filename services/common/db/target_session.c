@@ -84,6 +84,34 @@ static int look_at_server(struct lutra_work *work, struct lutra_error *err)
     return rc;
 }
 
+/* A member of a media group must be the primary that it is taken for. What a standby replicates
+ * would write over fences and rows of this pipeline; it is waited for until it is promoted. */
+static int check_primary(struct lutra_work *work, struct lutra_error *err)
+{
+    const char *name = work->conn.endpoint.name;
+    bool replicates = false;
+    if (!work->conn.endpoint.member) {
+        return 0;
+    }
+    LUTRA_AUTO_FREE char *read_only =
+        lutra_conn_text(&work->conn, err, "SELECT @@GLOBAL.read_only");
+    if (!read_only || lutra_conn_replicates(&work->conn, &replicates, err)) {
+        return -1;
+    }
+    if (strcmp(read_only, "0") != 0) {
+        return lutra_error_set(err, LUTRA_RETRY, 0,
+                               "%s is read_only: waiting until it is promoted (SET GLOBAL "
+                               "read_only=OFF), or the group is switched to the primary",
+                               name);
+    }
+    return replicates ? lutra_error_set(err, LUTRA_RETRY, 0,
+                                        "%s still replicates from another server: waiting until it "
+                                        "is promoted (STOP SLAVE), or the group is switched to the "
+                                        "primary",
+                                        name)
+                      : 0;
+}
+
 int lutra_work_connect(struct lutra_work *work, struct lutra_error *err)
 {
     if (work->conn.mysql) {
@@ -95,7 +123,7 @@ int lutra_work_connect(struct lutra_work *work, struct lutra_error *err)
     }
     work->stats.reconnects++;
     if (lutra_session_set(&work->conn, err) || look_at_server(work, err) ||
-        lutra_conn_exec(&work->conn, err, "COMMIT")) {
+        check_primary(work, err) || lutra_conn_exec(&work->conn, err, "COMMIT")) {
         lutra_work_disconnect(work);
         return -1;
     }

@@ -139,11 +139,6 @@ char *lutra_endpoint_member_names(const struct lutra_endpoint *endpoint, char *o
     return out;
 }
 
-static char *copy_text(const char *text)
-{
-    return text ? lutra_strdup(text) : NULL;
-}
-
 struct lutra_endpoint *lutra_endpoint_resolve(const struct lutra_endpoint *endpoint,
                                               const char *member,
                                               struct lutra_error *err)
@@ -163,15 +158,15 @@ struct lutra_endpoint *lutra_endpoint_resolve(const struct lutra_endpoint *endpo
     copy->name =
         found ? lutra_asprintf("%s/%s", endpoint->name, member) : lutra_strdup(endpoint->name);
     copy->flavor = endpoint->flavor;
-    copy->host = copy_text(found ? found->host : endpoint->host);
+    copy->host = lutra_strdup(found ? found->host : endpoint->host);
     copy->port = found ? found->port : endpoint->port;
-    copy->socket = copy_text(found ? found->socket : endpoint->socket);
-    copy->user = copy_text(endpoint->user);
-    copy->password_file = copy_text(endpoint->password_file);
-    copy->password_env = copy_text(endpoint->password_env);
+    copy->socket = lutra_strdup(found ? found->socket : endpoint->socket);
+    copy->user = lutra_strdup(endpoint->user);
+    copy->password_file = lutra_strdup(endpoint->password_file);
+    copy->password_env = lutra_strdup(endpoint->password_env);
     copy->follow = endpoint->follow;
-    copy->group = copy_text(endpoint->group);
-    copy->member = copy_text(found ? found->name : NULL);
+    copy->group = lutra_strdup(endpoint->group);
+    copy->member = lutra_strdup(found ? found->name : NULL);
     return copy;
 }
 

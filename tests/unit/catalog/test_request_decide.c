@@ -111,6 +111,8 @@ Test(decide, resume_keeps_the_epoch_and_waits_for_its_time)
     cr_assert_eq(decide(&running, 0, R(RESUME, .by_operator = true)), LUTRA_REQUEST_COALESCED);
     cr_assert_eq(decide(&pending, 0, R(RESUME)), LUTRA_REQUEST_YIELDED);
     cr_assert_eq(decide(&stopped, 0, R(RESUME)), LUTRA_REQUEST_YIELDED);
+    cr_assert_eq(decide(&pending, 0, R(RESUME, .early = true)), LUTRA_REQUEST_DONE);
+    cr_assert_eq(decide(&stopped, 0, R(RESUME, .early = true)), LUTRA_REQUEST_YIELDED);
     cr_assert_eq(decide(&due, 9, R(RESUME, .about_epoch = 5)), LUTRA_REQUEST_DONE);
     cr_assert(next.start);
     cr_assert_eq(next.epoch, 5);

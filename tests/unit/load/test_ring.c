@@ -148,3 +148,49 @@ Test(load_ring, a_batch_without_rows_moves_the_process_id)
     ldr_ring_fini(&ring);
     ring_drop(&slots);
 }
+
+/* The source was switched to another server, whose binlog files count from the beginning. */
+Test(load_ring, another_source_server_has_positions_of_its_own)
+{
+    for (unsigned units = 5; units <= 14; units++) {
+        struct lutra_ring slots = ring_of(4);
+        struct ldr_ring ring = {0};
+        struct lutra_error err = {0};
+        LUTRA_AUTO_FREE char *last = NULL;
+        for (unsigned u = 1; u <= units; u++) {
+            struct lutra_slot *s = &slots.slots[(u - 1) % 4];
+            put(&slots, (u - 1) % 4, u, u - 1, u);
+            for (unsigned end = 0; end < 2; end++) { /* low and from; to */
+                unsigned n = u - 1 + end;
+                LUTRA_AUTO_FREE char *text =
+                    n == 0 ? lutra_strdup("")
+                           : lutra_asprintf("binlog.%06u:%u;0-1-%u", n < 5 ? 900u : 3u, n * 100, n);
+                if (end) {
+                    lutra_free(s->to);
+                    s->to = lutra_strdup(text);
+                    lutra_free(last);
+                    last = lutra_strdup(text);
+                } else {
+                    lutra_free(s->low);
+                    lutra_free(s->from);
+                    s->low = lutra_strdup(text);
+                    s->from = lutra_strdup(text);
+                }
+            }
+            (void)snprintf(s->source_identity, sizeof s->source_identity, "%s/mariadb",
+                           u < 5 ? "a" : "b");
+        }
+        cr_assert_eq(ldr_ring_recover(&ring, LUTRA_FLAVOR_MARIADB, &slots, &err), 0, "%s", err.msg);
+        cr_assert_str_eq(ring.position_text, last, "after %u units", units);
+        cr_assert_eq(ring.process_id, units);
+        cr_assert_str_eq(ring.source_identity, "b/mariadb");
+        cr_assert_eq(ldr_ring_committed(&ring, ldr_ring_pick(&ring), "binlog.000001:4;0-1-90",
+                                        units + 1, "c/mariadb", &err),
+                     0, "%s", err.msg);
+        cr_assert_eq(ldr_ring_committed(&ring, ldr_ring_pick(&ring), "binlog.000001:3;0-1-91",
+                                        units + 2, "c/mariadb", &err),
+                     -1, "on one server the position only grows");
+        ldr_ring_fini(&ring);
+        ring_drop(&slots);
+    }
+}
