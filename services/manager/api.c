@@ -381,9 +381,78 @@ on_pipelines(struct lutra_manager *manager, struct lutra_http_request *request, 
     }
 }
 
+static void
+post_switch(struct lutra_manager *manager, struct lutra_http_request *request, const char *key)
+{
+    json_t *body = mgr_body_object(request);
+    const char *to, *from;
+    struct mgr_op *op;
+
+    if (body == NULL) {
+        return;
+    }
+    to = json_string_value(json_object_get(body, "to"));
+    from = json_string_value(json_object_get(body, "from"));
+    if (to == NULL || !lutra_name_valid(to) || (from != NULL && !lutra_name_valid(from))) {
+        lutra_http_reply_error(request, 400, "config",
+                               "the body: expected {\"to\": member} and, if wished, \"from\", the "
+                               "one expected to be current");
+        json_decref(body);
+        return;
+    }
+    op = mgr_op_new(manager, request, key, mgr_op_media);
+    mgr_text_copy(op->to, sizeof(op->to), to);
+    mgr_text_copy(op->expected, sizeof(op->expected), from != NULL ? from : "");
+    take_by(op, body);
+    json_decref(body);
+    mgr_op_submit(op);
+}
+
+static void
+get_group(struct lutra_manager *manager, struct lutra_http_request *request, const char *key)
+{
+    json_t *group = mgr_media_group_json(manager, key);
+
+    if (group == NULL) {
+        lutra_http_reply_error(request, 404, "not_found", "no pipeline uses a media group %s", key);
+    } else {
+        lutra_http_reply_json(request, 200, group);
+    }
+}
+
+/* "<key>" or "<key>/switch". */
+static void
+on_media(struct lutra_manager *manager, struct lutra_http_request *request, const char *rest)
+{
+    const char *slash = strchr(rest, '/');
+    size_t len = slash != NULL ? (size_t)(slash - rest) : strlen(rest);
+    char key[96];
+
+    mgr_text_copy(key, len + 1 < sizeof(key) ? len + 1 : sizeof(key), rest);
+    if (!lutra_group_key_valid(key)) {
+        lutra_http_reply_error(request, 400, "config",
+                               "\"%.100s\" is not a media group's key: expected [a-z0-9.-], at "
+                               "most 81",
+                               rest);
+    } else if (!catalog_known(manager, request)) {
+        return;
+    } else if (slash == NULL) {
+        if (is_get(request)) {
+            get_group(manager, request, key);
+        }
+    } else if (strcmp(slash + 1, "switch") != 0) {
+        no_such_path(request);
+    } else if (strcmp(lutra_http_method(request), "POST") != 0) {
+        wrong_method(request, "POST");
+    } else if (may_write(manager, request)) {
+        post_switch(manager, request, key);
+    }
+}
+
 void lutra_manager_handle(struct lutra_http_request *request, void *arg)
 {
-    static const char channels[] = "/v1/channels/", pipelines[] = "/v1/pipelines/";
+    static const char channels[] = "/v1/channels/", pipelines[] = "/v1/pipelines/",
+                      media[] = "/v1/media/";
     struct lutra_manager *manager = arg;
     const char *path = lutra_http_path(request);
 
@@ -399,6 +468,12 @@ void lutra_manager_handle(struct lutra_http_request *request, void *arg)
         if (is_get(request) && catalog_known(manager, request)) {
             lutra_http_reply_json(request, 200, mgr_channels_json(manager));
         }
+    } else if (strcmp(path, "/v1/media") == 0) {
+        if (is_get(request) && catalog_known(manager, request)) {
+            lutra_http_reply_json(request, 200, mgr_media_json(manager));
+        }
+    } else if (strncmp(path, media, sizeof(media) - 1) == 0) {
+        on_media(manager, request, path + sizeof(media) - 1);
     } else if (strncmp(path, channels, sizeof(channels) - 1) == 0) {
         on_channels(manager, request, path + sizeof(channels) - 1);
     } else if (strncmp(path, pipelines, sizeof(pipelines) - 1) == 0) {

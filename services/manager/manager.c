@@ -23,7 +23,8 @@ struct lutra_manager *lutra_manager_new(const struct lutra_manager_options *opti
     manager->catalog =
         lutra_catalog_new(options->coord, NULL,
                           LUTRA_CHANGED_CONFIG | LUTRA_CHANGED_DESIRED | LUTRA_CHANGED_CONTROL |
-                              LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS | LUTRA_CHANGED_POSITION,
+                              LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS | LUTRA_CHANGED_POSITION |
+                              LUTRA_CHANGED_MEDIA,
                           &handler, manager);
     mgr_duties_start(manager);
     return manager;

@@ -29,6 +29,7 @@ struct mgr_pipeline {
     enum mgr_state told_state;   /* the last one written into the history */
     bool told;
     char told_owners[160];
+    char told_members[2][64]; /* source, target */
     /* RESTARTs for one stall, in a row: each waits twice as long. */
     unsigned restarts;
     struct mgr_sent *sent; /* a request of this manager under way, or NULL */
@@ -76,13 +77,14 @@ struct mgr_op {
     struct lutra_manager *manager;
     struct lutra_http_request *request;
     void (*run)(struct mgr_op *op);
-    char name[64]; /* of the channel or pipeline */
+    char name[96]; /* of the channel, pipeline or media group */
     char by[MGR_BY_LEN];
     char *body;
     size_t body_len;
     struct lutra_channel *def, *old; /* as asked for; as it stands in ZooKeeper */
     int32_t version;                 /* of the config znode */
     enum lutra_desired desired;
+    char to[64], from[64], expected[64]; /* media switch: members; expected "": any */
     bool force, topics;
     struct lutra_request wish; /* rollback, restart */
     char **names;              /* a list being worked through */
@@ -120,6 +122,12 @@ void mgr_text_copy(char *to, size_t size, const char *from);
 void mgr_op_write_desired(struct mgr_op *op);
 /* api.c */
 void mgr_reads_free(struct lutra_manager *manager);
+
+/* media.c */
+json_t *mgr_media_json(struct lutra_manager *manager);
+/* NULL: no pipeline uses such a group. */
+json_t *mgr_media_group_json(struct lutra_manager *manager, const char *key);
+void mgr_op_media(struct mgr_op *op);
 
 void mgr_op_apply(struct mgr_op *op);
 void mgr_op_desired(struct mgr_op *op);

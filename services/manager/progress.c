@@ -181,6 +181,24 @@ static void tell_owners(const struct lutra_pipeline *pipeline)
     }
 }
 
+/* One of the members that a pipeline uses is another one. */
+static void tell_member(const struct lutra_pipeline *pipeline,
+                        const char *side_name,
+                        const struct lutra_media_side *side,
+                        char told[64])
+{
+    const struct mgr_pipeline *mine = pipeline->user;
+
+    if (!side->known || strcmp(told, side->member) == 0) {
+        return;
+    }
+    if (told[0] != '\0' && side->member[0] != '\0') {
+        mgr_events_add(mine->manager->events, "media", pipeline->id, "%s: %s to %s, by %s",
+                       side_name, told, side->member, side->has_record ? side->record.by : "-");
+    }
+    mgr_text_copy(told, 64, side->member);
+}
+
 void mgr_pipeline_changed(struct lutra_pipeline *pipeline, unsigned what, void *arg)
 {
     struct lutra_manager *manager = arg;
@@ -203,6 +221,12 @@ void mgr_pipeline_changed(struct lutra_pipeline *pipeline, unsigned what, void *
     }
     if (what & LUTRA_CHANGED_OWNERS) {
         tell_owners(pipeline);
+    }
+    if (what & (LUTRA_CHANGED_MEDIA | LUTRA_CHANGED_CONFIG)) {
+        struct mgr_pipeline *mine = pipeline->user;
+
+        tell_member(pipeline, "source", &pipeline->source_media, mine->told_members[0]);
+        tell_member(pipeline, "target", &pipeline->target_media, mine->told_members[1]);
     }
 }
 

@@ -134,6 +134,32 @@ static json_t *control_json(const struct lutra_pipeline *pipeline)
                      "by", string_or_null(control->by), "at_ms", (json_int_t)control->at_ms);
 }
 
+/* A side that is a media group: the member that is current, and the one that the epoch was made
+ * for; null: a single server. */
+static json_t *member_json(const struct lutra_endpoint *endpoint,
+                           const struct lutra_media_side *side,
+                           const char *used)
+{
+    if (endpoint->group == NULL) {
+        return json_null();
+    }
+    return json_pack("{s:s, s:o, s:o}", "group", endpoint->group, "primary",
+                     string_or_null(side->known ? side->member : NULL), "used",
+                     string_or_null(used[0] != '\0' ? used : NULL));
+}
+
+static json_t *media_json(const struct lutra_pipeline *pipeline)
+{
+    const struct lutra_origin *origin = &pipeline->origin;
+
+    return json_pack("{s:o, s:o}", "source",
+                     member_json(lutra_pipeline_source(pipeline), &pipeline->source_media,
+                                 origin->source_member),
+                     "target",
+                     member_json(lutra_pipeline_target(pipeline), &pipeline->target_media,
+                                 origin->target_member));
+}
+
 static json_t *
 position_json(const struct lutra_pipeline *pipeline, const json_t *select, const json_t *load)
 {
@@ -223,6 +249,7 @@ static json_t *pipeline_json(struct mgr_pipeline *mine)
     set(root, "owners", owners);
     set(instances, "extract", extract.instances);
     set(instances, "transform", transform.instances);
+    set(root, "media", media_json(pipeline));
     set(root, "instances", instances);
     set(root, "blocked", blocked_json(manager, pipeline->id));
     set(root, "position", position_json(pipeline, select, load));

@@ -124,6 +124,10 @@ void cli_channel_text(const json_t *channel, struct lutra_buf *out);
 void cli_lag_text(const json_t *lag, struct lutra_buf *out);
 bool cli_all_running(const json_t *channels);
 
+/* media.c */
+int cli_media(struct cli *cli);
+void cli_media_text(const json_t *groups, struct lutra_buf *out);
+
 /* apply.c, control.c */
 int cli_apply(struct cli *cli);
 int cli_get(struct cli *cli);

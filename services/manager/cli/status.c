@@ -152,6 +152,21 @@ static const char *or_dash(const char *text)
     return text[0] != '\0' ? text : "-";
 }
 
+/* "source a" or, while the epoch was made for another one, "source a (still b)"; nothing for a
+ * single server. */
+static void member_text(const json_t *pipeline, const char *side, struct lutra_buf *out)
+{
+    const json_t *member = json_object_get(json_object_get(pipeline, "media"), side);
+    const char *primary = text_at(member, "primary", NULL), *used = text_at(member, "used", NULL);
+
+    if (json_is_object(member)) {
+        lutra_buf_printf(out, "  %-13s %s of group %s%s%s\n", side, or_dash(primary),
+                         text_at(member, "group", NULL),
+                         strcmp(primary, used) != 0 ? ", still using " : "",
+                         strcmp(primary, used) != 0 ? or_dash(used) : "");
+    }
+}
+
 static void pipeline_text(const json_t *pipeline, struct lutra_buf *out)
 {
     char a[32], b[32], c[32];
@@ -167,6 +182,8 @@ static void pipeline_text(const json_t *pipeline, struct lutra_buf *out)
     lutra_buf_printf(out, "  owners        select %s, load %s\n",
                      or_dash(text_at(pipeline, "owners", "select")),
                      or_dash(text_at(pipeline, "owners", "load")));
+    member_text(pipeline, "source", out);
+    member_text(pipeline, "target", out);
     lutra_buf_printf(out, "  instances     ");
     instances_text(pipeline, "extract", out);
     lutra_buf_printf(out, ", ");

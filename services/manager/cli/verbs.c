@@ -88,6 +88,18 @@ const struct cli_verb cli_verbs[] = {
      .example = "lutractl lag --watch",
      .options = CLI_OPT_WATCH,
      .run = cli_lag},
+    {.name = "media",
+     .words = "get|switch",
+     .summary = "media groups: which member is current, and another one",
+     .help = "media get [KEY]: the groups, or one. media switch KEY MEMBER: that member is the "
+             "current one from\nnow on; pipelines go on there within seconds, with a new epoch. A "
+             "target is switched to a member\nthat was promoted (it neither replicates nor is "
+             "read_only).",
+     .example = "lutractl media switch orders.dublin b",
+     .options = CLI_OPT_BY,
+     .min_words = 1,
+     .max_words = 3,
+     .run = cli_media},
     {.name = "delete",
      .words = "CHANNEL",
      .summary = "forget a channel",

@@ -131,6 +131,67 @@ Test(manager_api, start_pause_and_stop_write_the_operators_wish)
     cr_assert_eq(post("/v1/channels/none/start"), 404);
 }
 
+static const char group_definition[] =
+    "channel: orders\nsources:\n"
+    "  a: {type: mariadb, user: u, members: {m1: {host: h}, m2: {socket: /s}}, primary: m1}\n"
+    "  b: {type: mariadb, user: u, host: h}\n"
+    "pipelines: [{name: p1, source: a, target: b, pairs: [{source: {schema: s, table: t}}]}]\n";
+
+static int switch_media(const char *key, const char *body)
+{
+    char target[128];
+
+    snprintf(target, sizeof(target), "/v1/media/%s/switch", key);
+    return fixture_call(0, "POST", target, body);
+}
+
+Test(manager_api, media_groups_are_told_and_switched)
+{
+    cr_assert_eq(apply("orders", group_definition), 200, "%s", fixture_error());
+    cr_assert_eq(fixture_call(0, "GET", "/v1/media", NULL), 200);
+    cr_assert_str_eq(fixture_text("groups.0.group"), "orders.a");
+    cr_assert_str_eq(fixture_text("groups.0.primary"), "m1");
+    cr_assert_eq(fixture_call(0, "GET", "/v1/media/orders.a", NULL), 200);
+    cr_assert_str_eq(fixture_text("members.0.name"), "m1");
+    cr_assert_str_eq(fixture_text("members.0.address"), "h:3306");
+    cr_assert_str_eq(fixture_text("members.1.address"), "/s");
+    cr_assert(json_is_null(json_object_get(answer, "at_ms")));
+
+    cr_assert_eq(switch_media("orders.a", "{\"to\":\"m2\",\"by\":\"dba\"}"), 200, "%s",
+                 fixture_error());
+    cr_assert_str_eq(fixture_text("result"), "switched");
+    cr_assert_str_eq(fixture_text("from"), "m1");
+    cr_assert(strstr(lutra_mem_tree_peek(f.tree, "/lutra/media/orders.a"), "\"m2\""));
+    cr_assert_eq(fixture_call(0, "GET", "/v1/media/orders.a", NULL), 200);
+    cr_assert_str_eq(fixture_text("primary"), "m2");
+    cr_assert_str_eq(fixture_text("by"), "dba");
+    cr_assert_str_eq(fixture_text("channels.0"), "orders");
+    cr_assert_eq(fixture_call(0, "GET", "/v1/channels/orders/status", NULL), 200);
+    cr_assert_str_eq(fixture_text("pipelines.0.media.source.primary"), "m2");
+
+    cr_assert_eq(switch_media("orders.a", "{\"to\":\"m2\"}"), 200);
+    cr_assert_str_eq(fixture_text("result"), "unchanged");
+    cr_assert_eq(switch_media("orders.a", "{\"to\":\"m1\",\"from\":\"m1\"}"), 409);
+    cr_assert(strstr(fixture_error(), "current primary is m2"), "%s", fixture_error());
+    cr_assert_eq(switch_media("orders.a", "{\"to\":\"m1\",\"from\":\"m2\"}"), 200);
+}
+
+Test(manager_api, a_switch_to_no_member_is_refused_with_the_list)
+{
+    cr_assert_eq(apply("orders", group_definition), 200, "%s", fixture_error());
+    cr_assert_eq(switch_media("orders.a", "{\"to\":\"m3\"}"), 400);
+    cr_assert(strstr(fixture_error(), "\"m3\"") && strstr(fixture_error(), "one of m1, m2"), "%s",
+              fixture_error());
+    cr_assert_eq(switch_media("orders.a", "{}"), 400);
+    cr_assert_eq(switch_media("orders.a", "{\"to\":7}"), 400);
+    cr_assert_eq(switch_media("orders.b", "{\"to\":\"m1\"}"), 404);
+    cr_assert_eq(switch_media("Orders", "{\"to\":\"m1\"}"), 400);
+    cr_assert_eq(fixture_call(0, "GET", "/v1/media/none", NULL), 404);
+    cr_assert_eq(fixture_call(0, "GET", "/v1/media/orders.a/switch", NULL), 405);
+    cr_assert_eq(fixture_call(0, "GET", "/v1/media/orders.a/other", NULL), 404);
+    cr_assert_null(lutra_mem_tree_peek(f.tree, "/lutra/media/orders.a"));
+}
+
 Test(manager_api, who_writes_sees_it_in_the_status_at_once)
 {
     apply("orders", fixture_definition("orders", "p1", NULL, "x"));
