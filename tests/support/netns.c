@@ -86,24 +86,13 @@ static void remove_own(void)
     }
 }
 
-static void missing(const char *what)
-{
-    if (getenv("LUTRA_TEST_REQUIRE_SERVERS")) {
-        lutra_test_fail("no network namespaces: %s", what);
-    }
-    cr_skip_test("no network namespaces: %s", what);
-}
-
-void lutra_netns_need(void)
+const char *lutra_netns_missing(void)
 {
     if (geteuid() != 0) {
-        missing("only root may make them");
+        return "only root may make them";
     }
     if (shell("command -v ip >/dev/null && command -v nft >/dev/null") != 0) {
-        missing("the programs ip and nft are not installed");
-    }
-    if (access("/dev/net/tun", R_OK | W_OK) != 0) {
-        missing("there is no /dev/net/tun");
+        return "the programs ip and nft are not installed";
     }
     char *name = lutra_test_format("lutra-%d-%llu-try", (int)getpid(), start_time(getpid()));
     char *command = lutra_test_format(
@@ -112,8 +101,20 @@ void lutra_netns_need(void)
     remove_netns(name);
     free(command);
     free(name);
-    if (status != 0) {
-        missing("the system refuses to make one with nftables in it");
+    return status != 0 ? "the system refuses to make one with nftables in it" : NULL;
+}
+
+void lutra_netns_need(void)
+{
+    const char *what = lutra_netns_missing();
+    if (what == NULL && access("/dev/net/tun", R_OK | W_OK) != 0) {
+        what = "there is no /dev/net/tun";
+    }
+    if (what != NULL && getenv("LUTRA_TEST_REQUIRE_SERVERS")) {
+        lutra_test_fail("no network namespaces: %s", what);
+    }
+    if (what != NULL) {
+        cr_skip_test("no network namespaces: %s", what);
     }
 }
 

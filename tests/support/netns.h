@@ -18,6 +18,8 @@ struct lutra_netns {
     struct lutra_netns *next;
 };
 
+/* What this machine lacks to make them, as static text; NULL: nothing. */
+const char *lutra_netns_missing(void);
 /* Skips the test, by name of what is missing, where namespaces or TUN devices cannot be made; fails
  * it when LUTRA_TEST_REQUIRE_SERVERS is set. First of all. */
 void lutra_netns_need(void);

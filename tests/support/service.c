@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "support/http.h"
+#include "support/internal.h"
 #include "support/stack.h"
 #include "support/test.h"
 
@@ -35,6 +36,9 @@ void lutra_test_service_start(struct lutra_test_service *service,
                                      lutra_test_stack()->kafka, lutra_test_dir(), instance,
                                      extra ? extra : "");
     lutra_test_write_file(service->config, config);
+    char *state = lutra_test_path("%s.state", instance);
+    lutra_test_remove_tree(state); /* of an instance of this name in an earlier installation */
+    free(state);
     free(config);
     lutra_test_service_restart(service, env);
 }

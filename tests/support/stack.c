@@ -177,16 +177,22 @@ const struct lutra_test_stack *lutra_test_stack(void)
     return &stack;
 }
 
+static char own_chroot[160];
+
+void lutra_test_chroot_renew(void)
+{
+    own_chroot[0] = '\0';
+}
+
 const char *lutra_test_chroot(void)
 {
-    static char connect[160];
-    if (!connect[0]) {
+    if (!own_chroot[0]) {
         char *name = lutra_test_unique("/test");
         lutra_zk_create(lutra_test_stack()->zookeeper, name, "");
-        snprintf(connect, sizeof(connect), "%.63s%.60s", lutra_test_stack()->zookeeper, name);
+        snprintf(own_chroot, sizeof(own_chroot), "%.63s%.60s", lutra_test_stack()->zookeeper, name);
         free(name);
     }
-    return connect;
+    return own_chroot;
 }
 
 /* ---- Private servers ------------------------------------------------------------------------- */

@@ -41,6 +41,8 @@ const char *lutra_test_bin(void);
 /* "host:port/unique": a part of the shared ZooKeeper that is this test's own. The same string at
  * every call of one test. */
 const char *lutra_test_chroot(void);
+/* Another part of it from now on. */
+void lutra_test_chroot_renew(void);
 
 /* A private broker, a private ZooKeeper, in folder "kafka", "zookeeper", that take the place of the
  * shared one in this test: from then on lutra_test_stack() and lutra_test_chroot() name them.

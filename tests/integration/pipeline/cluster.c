@@ -105,8 +105,8 @@ void cluster_write(struct cluster *c, const char *format, ...)
     free(sql);
 }
 
-/* One run of lutractl; takes the line. Its output is in a log of its own. */
-static int ctl(struct cluster *c, char *line, char **output)
+/* Takes the line. Its output is in a log of its own. */
+static struct lutra_proc *ctl_start(struct cluster *c, char *line)
 {
     char ports[96] = "127.0.0.1:1"; /* nobody */
     int used = 0;
@@ -123,13 +123,29 @@ static int ctl(struct cluster *c, char *line, char **output)
     }
     char *name = lutra_test_format("lutractl-%u", ++c->n_ctl);
     struct lutra_proc *proc = lutra_proc_start(name, argv, NULL);
+    free(name);
+    free(line);
+    return proc;
+}
+
+static int ctl(struct cluster *c, char *line, char **output)
+{
+    struct lutra_proc *proc = ctl_start(c, line);
     int status = lutra_proc_wait(proc, 60000);
     if (output != NULL) {
         *output = lutra_test_read_file(proc->log);
     }
-    free(name);
-    free(line);
     return status;
+}
+
+struct lutra_proc *cluster_ctl_start(struct cluster *c, const char *format, ...)
+{
+    char *line;
+    va_list ap;
+    va_start(ap, format);
+    cr_assert(vasprintf(&line, format, ap) >= 0);
+    va_end(ap);
+    return ctl_start(c, line);
 }
 
 int cluster_ctl(struct cluster *c, const char *format, ...)

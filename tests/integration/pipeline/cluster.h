@@ -65,6 +65,9 @@ void cluster_reopen(struct cluster *c);
 /* Runs lutractl with these arguments ("start %s"); its exit status; output goes to <test
  * folder>/lutractl*.log. */
 int cluster_ctl(struct cluster *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, without waiting for its end. */
+struct lutra_proc *cluster_ctl_start(struct cluster *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* The same; *output: what it printed, heap. */
 int cluster_ctl_output(struct cluster *c, char **output, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
