@@ -4,34 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "world.h"
-
-#define MINUTE_MS 60000u
-
-static struct world_node *node(struct world *w, const char *instance)
-{
-    for (size_t i = 0; i < w->n; i++) {
-        if (strcmp(w->nodes[i].instance, instance) == 0) {
-            return &w->nodes[i];
-        }
-    }
-    cr_assert(false, "no node %s", instance);
-    return NULL;
-}
-
-static void run_load(struct world *w, unsigned transactions, unsigned max_rows)
-{
-    for (unsigned i = 0; i < transactions; i++) {
-        world_transaction(w, max_rows);
-        lutra_loop_run_for(w->loop, world_random(w, 20));
-    }
-}
+#include "chaos.h"
 
 Test(world, everything_arrives_once)
 {
     struct world *w = world_new(1, "");
     world_start_all(w, false);
-    run_load(w, 300, 5);
+    world_run_load(w, 300, 5);
     world_settle(w, MINUTE_MS);
     world_check(w);
     world_free(w);
@@ -54,7 +33,7 @@ Test(world, a_transaction_of_many_windows_is_one_target_transaction)
         world_settle(w, 5 * MINUTE_MS);
         world_check(w);
         cr_assert_geq(lutra_mem_db_largest_unit_rows(w->db), window * 40, "it was torn");
-        cr_assert_leq(world_state_int(node(w, "select-1"), "max_in_flight"), window);
+        cr_assert_leq(world_state_int(world_node_of(w, "select-1"), "max_in_flight"), window);
         world_free(w);
     }
 }
@@ -66,12 +45,12 @@ Test(world, lost_and_late_answers_change_nothing)
         .delay_min_ms = 1, .delay_max_ms = 30, .duplicate_percent = 10, .lose_ack_percent = 10};
     lutra_mem_broker_set_faults(w->broker, &faults);
     world_start_all(w, false);
-    run_load(w, 200, 5);
+    world_run_load(w, 200, 5);
     for (unsigned i = 0; i < 10; i++) {
         struct lutra_mem_db_faults db = {
             .lose_commit_reply = i % 2, .lose_commit = (i + 1) % 2, .fail_apply = i % 3};
         lutra_mem_db_set_faults(w->db, &db);
-        run_load(w, 20, 5);
+        world_run_load(w, 20, 5);
     }
     world_settle(w, 5 * MINUTE_MS);
     world_check(w);
@@ -83,9 +62,9 @@ Test(world, every_node_may_die)
     struct world *w = world_new(4, "");
     world_start_all(w, false);
     for (size_t i = 0; i < w->n; i++) {
-        run_load(w, 30, 5);
+        world_run_load(w, 30, 5);
         world_kill(&w->nodes[i]);
-        run_load(w, 30, 5);
+        world_run_load(w, 30, 5);
         world_restart(&w->nodes[i]);
         world_settle(w, 2 * MINUTE_MS);
         world_check(w);
@@ -97,14 +76,14 @@ Test(world, standbys_take_over_in_seconds)
 {
     struct world *w = world_new(5, "");
     world_start_all(w, true);
-    run_load(w, 50, 5);
+    world_run_load(w, 50, 5);
     world_settle(w, MINUTE_MS);
-    struct world_node *pairs[2][2] = {{node(w, "load-1"), node(w, "load-2")},
-                                      {node(w, "select-1"), node(w, "select-2")}};
+    struct world_node *pairs[2][2] = {{world_node_of(w, "load-1"), world_node_of(w, "load-2")},
+                                      {world_node_of(w, "select-1"), world_node_of(w, "select-2")}};
     for (unsigned i = 0; i < 2; i++) {
         bool first = world_state_true(pairs[i][0], "owner");
         world_kill(pairs[i][first ? 0 : 1]);
-        run_load(w, 20, 5);
+        world_run_load(w, 20, 5);
         world_settle(w, 10000);
         world_check(w);
     }
@@ -115,21 +94,21 @@ Test(world, a_loader_whose_session_expired_unnoticed_is_refused)
 {
     struct world *w = world_new(6, "");
     world_start_all(w, true);
-    run_load(w, 50, 5);
+    world_run_load(w, 50, 5);
     world_settle(w, MINUTE_MS);
-    struct world_node *load = node(w, "load-1");
+    struct world_node *load = world_node_of(w, "load-1");
     if (!world_state_true(load, "owner")) {
-        load = node(w, "load-2");
+        load = world_node_of(w, "load-2");
     }
     lutra_coord_mem_expire_silently(load->env.coord);
     lutra_target_mem_freeze(load->target, true);
-    run_load(w, 50, 5);
+    world_run_load(w, 50, 5);
     world_settle(w, MINUTE_MS);
     lutra_target_mem_freeze(load->target, false);
-    run_load(w, 50, 5);
+    world_run_load(w, 50, 5);
     world_settle(w, MINUTE_MS);
     lutra_coord_mem_partition(load->env.coord, false);
-    run_load(w, 50, 5);
+    world_run_load(w, 50, 5);
     world_settle(w, MINUTE_MS);
     world_check(w);
     world_free(w);
@@ -140,11 +119,11 @@ Test(world, rollback_and_restart_begin_a_new_epoch)
     struct world *w = world_new(7, "");
     world_start_all(w, false);
     for (unsigned i = 0; i < 6; i++) {
-        run_load(w, 30, 5);
+        world_run_load(w, 30, 5);
         if (world_record(w, "origin") != NULL) {
             world_request(w, i % 2 == 0);
         }
-        run_load(w, 30, 5);
+        world_run_load(w, 30, 5);
         world_request(w, true);
         world_settle(w, MINUTE_MS);
         world_check(w);
@@ -156,16 +135,16 @@ Test(world, zookeeper_restored_from_an_old_snapshot)
 {
     struct world *w = world_new(8, "");
     world_start_all(w, true);
-    run_load(w, 30, 5);
+    world_run_load(w, 30, 5);
     world_settle(w, MINUTE_MS);
     struct lutra_mem_tree *old = lutra_mem_tree_snapshot(w->tree);
     for (unsigned i = 0; i < 5; i++) {
         world_request(w, true);
-        run_load(w, 20, 5);
+        world_run_load(w, 20, 5);
         world_settle(w, MINUTE_MS);
     }
     lutra_mem_tree_restore(w->tree, old);
-    run_load(w, 50, 5);
+    world_run_load(w, 50, 5);
     world_settle(w, 2 * MINUTE_MS);
     world_check(w);
     lutra_mem_tree_free(old);
@@ -176,13 +155,13 @@ Test(world, pause_drains_and_start_goes_on)
 {
     struct world *w = world_new(9, "");
     world_start_all(w, false);
-    run_load(w, 50, 5);
+    world_run_load(w, 50, 5);
     world_settle(w, MINUTE_MS);
     world_desire(w, "PAUSE");
     lutra_loop_run_for(w->loop, 3000);
     size_t commits = lutra_mem_db_commits(w->db);
     uint64_t reached = w->file.bytes.len;
-    run_load(w, 50, 5);
+    world_run_load(w, 50, 5);
     lutra_loop_run_for(w->loop, 3000);
     cr_assert_gt(w->file.bytes.len, reached);
     cr_assert_not(world_caught_up(w), "rows flowed in PAUSE");
@@ -193,7 +172,7 @@ Test(world, pause_drains_and_start_goes_on)
     lutra_loop_run_for(w->loop, 40000);
     cr_assert_null(world_record(w, "load"), "owners are given up in STOP");
     cr_assert_null(world_record(w, "select"));
-    run_load(w, 50, 5);
+    world_run_load(w, 50, 5);
     world_desire(w, "START");
     world_settle(w, MINUTE_MS);
     world_check(w);
@@ -219,8 +198,8 @@ Test(world, pause_lets_a_transaction_that_is_half_published_finish)
         world_bag(w, 2);
     }
     world_commit(w);
-    int64_t before = world_state_int(node(w, "select-1"), "published");
-    while (world_state_int(node(w, "select-1"), "published") < before + 5) {
+    int64_t before = world_state_int(world_node_of(w, "select-1"), "published");
+    while (world_state_int(world_node_of(w, "select-1"), "published") < before + 5) {
         lutra_loop_run_for(w->loop, 1);
     }
     world_desire(w, "PAUSE");
@@ -234,90 +213,6 @@ Test(world, pause_lets_a_transaction_that_is_half_published_finish)
 
 /* ---- chaos ---- */
 
-/* A broker that lost what it had acknowledged: the last message of some partitions. */
-static void lose_tail(struct world *w)
-{
-    static const char *const topics[] = {"lutra.p.extract", "lutra.p.transform", "lutra.p.load",
-                                         "lutra.p.termin"};
-    for (size_t i = 0; i < 4; i++) {
-        int32_t partition = i < 2 ? (int32_t)world_random(w, 4) : 0;
-        if (lutra_mem_broker_count(w->broker, topics[i], partition) > 0) {
-            lutra_mem_broker_lose_last(w->broker, topics[i], partition);
-        }
-    }
-}
-
-static void harm(struct world *w)
-{
-    struct world_node *victim = &w->nodes[world_random(w, w->n)];
-    struct lutra_mem_broker_faults broker = {.delay_max_ms = world_random(w, 50)};
-    struct lutra_mem_db_faults db = {.delay_max_ms = world_random(w, 5)};
-    switch (world_random(w, 16)) {
-    case 0:
-        broker.down = true;
-        break;
-    case 1:
-        broker.lose_ack_percent = 20;
-        break;
-    case 2:
-        broker.duplicate_percent = 30;
-        break;
-    case 3:
-        db.down = true;
-        break;
-    case 4:
-        db.lose_commit_reply = 2;
-        break;
-    case 5:
-        db.lose_commit = 2;
-        break;
-    case 6:
-        db.fail_apply = 3;
-        break;
-    case 7:
-        lutra_mem_binlog_drop_streams(w->binlog);
-        break;
-    case 8:
-        world_request(w, true);
-        break;
-    case 9:
-        lutra_mem_tree_set_down(w->tree, true);
-        break;
-    case 10:
-        if (victim->alive) {
-            lutra_coord_mem_partition(victim->env.coord, true);
-        }
-        break;
-    case 11:
-        if (victim->alive) {
-            lutra_coord_mem_expire(victim->env.coord);
-        }
-        break;
-    case 12:
-        lose_tail(w);
-        break;
-    default:
-        world_kill(victim);
-        break;
-    }
-    lutra_mem_broker_set_faults(w->broker, &broker);
-    lutra_mem_db_set_faults(w->db, &db);
-}
-
-static void heal(struct world *w)
-{
-    lutra_mem_broker_set_faults(w->broker, &(struct lutra_mem_broker_faults){0});
-    lutra_mem_db_set_faults(w->db, &(struct lutra_mem_db_faults){0});
-    lutra_mem_tree_set_down(w->tree, false);
-    for (size_t i = 0; i < w->n; i++) {
-        if (w->nodes[i].alive) {
-            lutra_coord_mem_partition(w->nodes[i].env.coord, false);
-        } else {
-            world_restart(&w->nodes[i]);
-        }
-    }
-}
-
 static void chaos(uint64_t seed)
 {
     char yaml[160];
@@ -330,15 +225,15 @@ static void chaos(uint64_t seed)
     w = world_new(seed, yaml);
     world_start_all(w, seed % 2 == 0);
     for (unsigned round = 0; round < 12; round++) {
-        run_load(w, 10, 12);
-        harm(w);
-        run_load(w, 10, 12);
+        world_run_load(w, 10, 12);
+        world_harm(w);
+        world_run_load(w, 10, 12);
         lutra_loop_run_for(w->loop, world_random(w, 4000));
         if (world_random(w, 3) == 0) {
-            heal(w);
+            world_heal(w);
         }
     }
-    heal(w);
+    world_heal(w);
     /* A ROLLBACK of the worst minute waits at most a minute for its retry. */
     world_settle(w, 5 * MINUTE_MS);
     world_check(w);

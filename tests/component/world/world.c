@@ -221,6 +221,8 @@ void world_define(struct world *w, const char *yaml)
     channel->version = ++w->config_version;
     (void)snprintf(w->source_site, sizeof w->source_site, "%s", channel->pipelines[0].source_site);
     (void)snprintf(w->target_site, sizeof w->target_site, "%s", channel->pipelines[0].target_site);
+    w->uses_far |= strcmp(channel->pipelines[0].source_bus, "far") == 0 ||
+                   strcmp(channel->pipelines[0].target_bus, "far") == 0;
     lutra_channel_to_json(channel, &json);
     lutra_mem_tree_poke(w->tree, "/lutra/channels/c/config", lutra_buf_cstr(&json));
     lutra_buf_fini(&json);

@@ -40,6 +40,7 @@ struct world {
     size_t n;
     char source_site[41], target_site[41]; /* load stands at the latter, the rest at the former */
     uint64_t config_version;
+    bool uses_far; /* a definition named it so far */
     uint64_t random;
 
     /* the source */
