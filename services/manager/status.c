@@ -217,6 +217,20 @@ static const char *first_error(const json_t *load,
     return "";
 }
 
+/* Load knows the lag of what it has got. What does not reach it, only select knows: a process that
+ * has been without credit for longer than termins take to come back. */
+static void set_lag(json_t *root, const json_t *select, const json_t *load)
+{
+    enum { TERMIN_DUE_MS = 2000 };
+    double oldest_ms = json_number_value(json_object_get(select, "oldest_ms"));
+
+    copy(root, "lag_ms", load, "lag_ms");
+    if (oldest_ms >= TERMIN_DUE_MS &&
+        oldest_ms > json_number_value(json_object_get(root, "lag_ms"))) {
+        set(root, "lag_ms", json_real(oldest_ms));
+    }
+}
+
 static json_t *pipeline_json(struct mgr_pipeline *mine)
 {
     struct lutra_manager *manager = mine->manager;
@@ -255,7 +269,7 @@ static json_t *pipeline_json(struct mgr_pipeline *mine)
     set(root, "position", position_json(pipeline, select, load));
     set(root, "last_error", string_or_null(first_error(load, select, &extract, &transform)));
     set(root, "process", process_json(pipeline, select, load, extract.ids, transform.ids));
-    copy(root, "lag_ms", load, "lag_ms");
+    set_lag(root, select, load);
     copy(root, "lag_p50_ms", load, "lag_p50_ms");
     copy(root, "lag_p99_ms", load, "lag_p99_ms");
     copy(root, "lag_method", load, "lag_method");

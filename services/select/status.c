@@ -67,6 +67,7 @@ void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
     set_u64(entry, "applied", p->last.applied);
     set_u64(entry, "in_flight", p->last.in_flight);
     set_u64(entry, "in_flight_bytes", p->last.bytes);
+    set_u64(entry, "oldest_ms", p->run ? p->last.oldest_ms : 0);
     set_u64(entry, "window", p->max_window);
     set_u64(entry, "max_in_flight", p->max_in_flight);
     set_u64(entry, "rows_read", p->rows_read);

@@ -316,6 +316,12 @@ bool sel_window_drained(const struct sel_window *w)
     return w->applied >= w->last_whole;
 }
 
+static uint64_t oldest_ms(const struct sel_window *w)
+{
+    int64_t age_us = w->first ? lutra_loop_wall_us(w->config.loop) - w->first->stamp_us : 0;
+    return age_us > 0 ? (uint64_t)age_us / 1000 : 0;
+}
+
 void sel_window_stats(const struct sel_window *w, struct sel_window_stats *stats)
 {
     *stats = (struct sel_window_stats){
@@ -325,6 +331,7 @@ void sel_window_stats(const struct sel_window *w, struct sel_window_stats *stats
         .in_flight = w->in_flight,
         .max_in_flight = w->max_in_flight,
         .bytes = w->bytes,
+        .oldest_ms = oldest_ms(w),
         .republished = w->republished,
         .retried = w->retried,
         .acknowledged = w->acknowledged,

@@ -47,6 +47,7 @@ struct sel_window_stats {
     uint64_t published, consumed, applied; /* processIds */
     uint64_t in_flight, max_in_flight;     /* un-credited */
     uint64_t bytes;                        /* kept */
+    uint64_t oldest_ms;                    /* since the oldest un-credited one was published */
     uint64_t republished;                  /* overdue ones */
     uint64_t retried;                      /* those that the bus had not taken */
     const char *acknowledged;              /* position; borrowed until the next call */

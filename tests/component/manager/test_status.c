@@ -45,6 +45,20 @@ Test(manager_status, a_running_pipeline_with_its_numbers)
         json_integer_value(json_object_get(json_object_get(pipeline(), "stages"), "extract")), 3);
 }
 
+Test(manager_status, the_lag_grows_while_nothing_reaches_load)
+{
+    fixture_running("orders");
+    fixture_numbers("orders", 5, 14, 11, 10);
+    fixture_service("select", "s1",
+                    "{\"pipelines\":[{\"pipeline\":\"orders\",\"state\":\"STREAM\",\"epoch\":5,"
+                    "\"owner\":true,\"published\":14,\"consumed\":11,\"in_flight\":3,"
+                    "\"oldest_ms\":7000}]}");
+    fixture_run(2000);
+    cr_assert_str_eq(fixture_state("orders"), "RUNNING", "%s", fixture_text("pipelines.0.reason"));
+    cr_assert_float_eq(json_real_value(json_object_get(pipeline(), "lag_ms")), 7000, 0.01,
+                       "load's own lag hides what does not reach it");
+}
+
 Test(manager_status, a_node_that_does_not_answer_is_shown_and_holds_up_nobody)
 {
     uint64_t begin_ms;

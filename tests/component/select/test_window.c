@@ -17,6 +17,7 @@ Test(select_window, is_never_exceeded)
     fix_run(1500);
     cr_expect_eq(fix.n, 3);
     cr_expect_eq(fix_state_int("in_flight"), 3);
+    cr_expect_geq(fix_state_int("oldest_ms"), 1500, "the oldest has waited since then");
     fix_termin(1, 0);
     fix_run(300);
     cr_expect_eq(fix.n, 4, "one credit, one process");
@@ -30,6 +31,7 @@ Test(select_window, is_never_exceeded)
     fix_run(100);
     cr_expect_eq(fix_state_int("max_in_flight"), 3);
     cr_expect_eq(fix_state_int("in_flight"), 0);
+    cr_expect_eq(fix_state_int("oldest_ms"), 0);
     cr_expect_eq(fix_state_int("rows_read"), 40);
 }
 
