@@ -6,15 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include "support/http.h"
+#include "support/internal.h"
 #include "support/stack.h"
 #include "support/test.h"
 
 LUTRA_TEST_OWN_SERVERS
 
 /* Every party has its own address, so all may have the same ports. */
-enum { HTTP_PORT = 8640, KAFKA_PORT = 9092, CONTROLLER_PORT = 9093, ZOOKEEPER_PORT = 2181 };
+enum {
+    HTTP_PORT = 8640,
+    MARIADB_PORT = 3306,
+    KAFKA_PORT = 9092,
+    CONTROLLER_PORT = 9093,
+    ZOOKEEPER_PORT = 2181
+};
 
 static const struct {
     const char *name;
@@ -26,6 +34,8 @@ static const struct {
     [PARTY_TARGET] = {"target", 'b'},       [PARTY_KAFKA_A] = {"kafka-a", 'a'},
     [PARTY_KAFKA_B] = {"kafka-b", 'b'},     [PARTY_ZOOKEEPER] = {"zookeeper", 'a'},
 };
+
+static struct sites *the_sites; /* of this test */
 
 const char *party_name(enum party party)
 {
@@ -47,43 +57,88 @@ static struct lutra_netns *add_party(struct sites *s, enum party party, int inst
 
 /* ---- servers ---- */
 
-static void start_kafka(struct sites *s, enum party party)
+/* One call of deploy/local/lib.sh: function, folder's name, arguments. */
+struct launch {
+    struct lutra_netns *ns;
+    const char *function, *folder, *args[5];
+    pid_t pid;
+};
+
+/* In a process of its own: servers take seconds to start. */
+static void launch_begin(struct launch *launch)
 {
-    struct lutra_netns *ns = add_party(s, party, 0);
-    char port[8], controller[8];
-    snprintf(port, sizeof port, "%d", KAFKA_PORT);
-    snprintf(controller, sizeof controller, "%d", CONTROLLER_PORT);
-    lutra_netns_enter(ns);
-    lutra_test_server("kafka_start", about[party].name, port, controller, ns->address, NULL);
-    lutra_netns_enter(NULL);
+    char *folder = lutra_test_path("%s", launch->folder);
+    const char *args[8] = {folder};
+    for (size_t i = 0; i < 5 && launch->args[i]; i++) {
+        args[i + 1] = launch->args[i];
+    }
+    launch->pid = fork();
+    if (launch->pid == 0) {
+        lutra_netns_enter(launch->ns);
+        _exit(lutra_test_stack_lib(launch->function, args) == 0 ? 0 : 1);
+    }
+    free(folder);
 }
 
-static void start_zookeeper(struct sites *s)
+static void launch_all(struct launch *launches, size_t n)
 {
-    struct lutra_netns *ns = add_party(s, PARTY_ZOOKEEPER, 0);
-    char port[8];
-    snprintf(port, sizeof port, "%d", ZOOKEEPER_PORT);
-    lutra_netns_enter(ns);
-    lutra_test_server("zookeeper_start", "zookeeper", port, ns->address, NULL);
-    lutra_netns_enter(NULL);
+    for (size_t i = 0; i < n; i++) {
+        launch_begin(&launches[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        int status = -1;
+        (void)waitpid(launches[i].pid, &status, 0);
+        if (status != 0) {
+            lutra_test_fail("%s failed", launches[i].function);
+        }
+    }
 }
 
 static struct lutra_test_mariadb
-start_mariadb(struct sites *s, enum party party, const char **endpoint)
+mariadb_of(const struct lutra_netns *ns, enum party party, const char **endpoint)
 {
-    struct lutra_netns *ns = add_party(s, party, 0);
-    char *bind = lutra_test_format("bind_address=%s", ns->address);
-    const char *const options[] = {bind, NULL};
-    lutra_netns_enter(ns);
-    struct lutra_test_mariadb server = lutra_test_mariadb_start(about[party].name, options);
-    lutra_netns_enter(NULL);
+    struct lutra_test_mariadb server = {.port = MARIADB_PORT};
+    snprintf(server.dir, sizeof server.dir, "%s/%s", lutra_test_dir(), about[party].name);
+    char *socket = lutra_test_path("%s/mariadb.sock", about[party].name);
+    snprintf(server.socket, sizeof server.socket, "%s", socket);
+    free(socket);
     struct lutra_sql *sql = lutra_sql_open(server.socket);
     lutra_sql_exec(sql, "CREATE USER lutra; GRANT ALL ON *.* TO lutra");
     lutra_sql_close(sql);
     *endpoint = lutra_test_format("{type: mariadb, host: %s, port: %u, user: lutra}", ns->address,
                                   server.port);
-    free(bind);
     return server;
+}
+
+static void start_servers(struct sites *s)
+{
+    struct cluster *c = &s->c;
+    struct lutra_netns *source = add_party(s, PARTY_SOURCE, 0);
+    struct lutra_netns *target = add_party(s, PARTY_TARGET, 0);
+    struct lutra_netns *zookeeper = add_party(s, PARTY_ZOOKEEPER, 0);
+    struct lutra_netns *kafka_a = add_party(s, PARTY_KAFKA_A, 0);
+    struct lutra_netns *kafka_b = s->options.one_bus ? kafka_a : add_party(s, PARTY_KAFKA_B, 0);
+    char port[4][8];
+    s->parties[PARTY_KAFKA_B][0] = kafka_b;
+    snprintf(port[0], sizeof port[0], "%d", MARIADB_PORT);
+    snprintf(port[1], sizeof port[1], "%d", ZOOKEEPER_PORT);
+    snprintf(port[2], sizeof port[2], "%d", KAFKA_PORT);
+    snprintf(port[3], sizeof port[3], "%d", CONTROLLER_PORT);
+    char *bind_source = lutra_test_format("bind_address=%s", source->address);
+    char *bind_target = lutra_test_format("bind_address=%s", target->address);
+    struct launch launches[] = {
+        {zookeeper, "zookeeper_start", "zookeeper", {port[1], zookeeper->address}, 0},
+        {kafka_a, "kafka_start", "kafka-a", {port[2], port[3], kafka_a->address}, 0},
+        {source, "mariadb_start", "source", {port[0], bind_source, "server_id=1"}, 0},
+        {target, "mariadb_start", "target", {port[0], bind_target, "server_id=2"}, 0},
+        {kafka_b, "kafka_start", "kafka-b", {port[2], port[3], kafka_b->address}, 0}};
+    launch_all(launches, s->options.one_bus ? 4 : 5);
+    /* It runs already: from here on the servers are stopped with the test. */
+    lutra_test_server("zookeeper_start", "zookeeper", port[1], zookeeper->address, NULL);
+    c->source_server = mariadb_of(source, PARTY_SOURCE, &c->options.source_endpoint);
+    c->target_server = mariadb_of(target, PARTY_TARGET, &c->options.target_endpoint);
+    free(bind_source);
+    free(bind_target);
 }
 
 /* ---- services ---- */
@@ -94,7 +149,8 @@ start_service(struct sites *s, enum party party, int i, struct lutra_test_servic
     struct lutra_netns *ns = add_party(s, party, i);
     const char *name = about[party].name;
     char buses[160] = "";
-    *service = (struct lutra_test_service){.port = HTTP_PORT};
+    *service = (struct lutra_test_service){.port = HTTP_PORT, .netns = ns};
+    snprintf(service->address, sizeof service->address, "%s", ns->address);
     snprintf(service->service, sizeof service->service, "%s", name);
     snprintf(service->instance, sizeof service->instance, "%s-%d", name, i + 1);
     snprintf(service->config, sizeof service->config, "%s/%s.yaml", lutra_test_dir(),
@@ -152,10 +208,20 @@ static void start_services(struct sites *s)
     }
 }
 
+/* Their troubles while the servers are stopped are nobody's business. */
+static void on_failure(const char *message)
+{
+    (void)message;
+    lutra_test_on_failure(NULL);
+    cluster_kill(&the_sites->c);
+}
+
 void sites_start(struct sites *s, const struct sites_options *options)
 {
     *s = (struct sites){.options = *options};
     lutra_netns_need();
+    the_sites = s;
+    lutra_test_on_failure(on_failure);
     s->hub_a = lutra_netns_add_hub("a", "10.77.1.1");
     s->hub_b = lutra_netns_add_hub("b", "10.77.2.1");
     link_start(&s->link, s->hub_a, s->hub_b, options->seed);
@@ -163,15 +229,7 @@ void sites_start(struct sites *s, const struct sites_options *options)
     char *name = lutra_test_unique("t");
     snprintf(c->name, sizeof c->name, "%s", name);
     free(name);
-    c->source_server = start_mariadb(s, PARTY_SOURCE, &c->options.source_endpoint);
-    c->target_server = start_mariadb(s, PARTY_TARGET, &c->options.target_endpoint);
-    start_zookeeper(s);
-    start_kafka(s, PARTY_KAFKA_A);
-    if (options->one_bus) {
-        s->parties[PARTY_KAFKA_B][0] = s->parties[PARTY_KAFKA_A][0];
-    } else {
-        start_kafka(s, PARTY_KAFKA_B);
-    }
+    start_servers(s);
     c->options.pipeline = lutra_test_format("    source_site: a\n    target_site: b\n%s%s",
                                             options->one_bus ? "" : "    target_bus: b\n",
                                             options->pipeline ? options->pipeline : "");

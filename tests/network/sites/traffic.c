@@ -39,6 +39,7 @@ void traffic_start(struct traffic *t, struct sites *s)
     lutra_sql_exec(s->c.source, "INSERT INTO versions VALUES (1, 0); COMMIT");
     cluster_sync(&s->c, 60000);
     t->moved_ms = lutra_test_now_ms();
+    traffic_look(t);
 }
 
 void traffic_look(struct traffic *t)
