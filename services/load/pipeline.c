@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #define TICK_MS 1000u
+#define AGAIN_MS 500u
 #define GAP_DEADLINE_MS 30000u
 #define TOUCH_MS 5000u
 #define STANDBY_DELAY_MS 1000u
@@ -224,7 +225,8 @@ void ldr_disown(struct ldr_pipeline *p, enum ldr_state state, const char *reason
     p->requesting = p->request_wanted = false;
     p->position_writing = p->attempt_resetting = false;
     p->termin_in_flight = false;
-    p->fence = p->epoch = 0;
+    p->fence = p->epoch = p->ring_epoch = 0;
+    ldr_known_fini(&p->found);
     p->origin_published = false;
     ldr_trouble_over(p);
     lutra_timer_stop(p->tick);
@@ -248,10 +250,9 @@ static void on_prepared(const struct lutra_error *err, void *arg)
     ldr_make_epoch(p, "take-over");
 }
 
-static void prepare(struct ldr_pipeline *p)
+static void prepare_target(struct ldr_pipeline *p)
 {
     struct lutra_error err = {0};
-    ldr_set_state(p, LDR_PREPARE, "connecting to the target");
     if (p->target == NULL) {
         p->buses = p->wanted_buses;
         p->prepared_version = p->view->config_version;
@@ -262,6 +263,73 @@ static void prepare(struct ldr_pipeline *p)
         return;
     }
     lutra_target_prepare(p->target, on_prepared, p);
+}
+
+/* What owners before us confirmed: a lower bound of what the target must show. */
+static void found_read(const struct lutra_coord_result *result, void *arg)
+{
+    struct ldr_pipeline *p = arg;
+    struct lutra_position_record record = {0};
+    struct lutra_error err = {0};
+    LUTRA_ASSERT(p->magic == LDR_PIPELINE_MAGIC);
+    if (p->state != LDR_PREPARE) {
+        return;
+    }
+    if (result->rc != LUTRA_COORD_OK && result->rc != LUTRA_COORD_NO_NODE) {
+        p->again = prepare;
+        lutra_timer_start(p->timer, AGAIN_MS);
+        return;
+    }
+    ldr_known_fini(&p->found);
+    if (result->rc == LUTRA_COORD_OK) {
+        if (lutra_position_record_from_json(result->data, result->len, &record, &err) == 0) {
+            ldr_known_note(&p->found, record.epoch, record.process_id, record.position,
+                           record.at_ms);
+        } else {
+            LUTRA_WARN("load.position_ignored", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(&err));
+        }
+        lutra_position_record_fini(&record);
+    }
+    prepare_target(p);
+}
+
+static void prepare(struct ldr_pipeline *p)
+{
+    char path[256];
+    ldr_set_state(p, LDR_PREPARE, "connecting to the target");
+    lutra_coord_get(p->load->env->coord, lutra_path_pipeline(p->id, "position", path), NULL,
+                    found_read, p);
+}
+
+/* The highest of what ZooKeeper and this owner know. A record of an epoch before the origin's is
+ * past: the origin was made from what the target held, and if that was less, somebody accepted it.
+ */
+static struct lutra_epoch_check target_check(const struct ldr_pipeline *p)
+{
+    const struct lutra_pipeline *view = p->view;
+    struct ldr_known known = {0};
+    uint64_t origin_epoch = view->has_origin ? view->origin.epoch : 0;
+    if (view->has_origin) {
+        ldr_known_note(&known, view->origin.epoch, view->origin.process_id, view->origin.position,
+                       view->origin.at_ms);
+    }
+    if (p->found.epoch >= origin_epoch && p->found.epoch != 0) {
+        ldr_known_note(&known, p->found.epoch, p->found.process_id, p->found.position,
+                       p->found.at_ms);
+    }
+    if (p->ring_epoch >= origin_epoch && p->ring_epoch != 0) {
+        ldr_known_note(&known, p->ring_epoch, p->ring.process_id, p->ring.position_text,
+                       p->ring_at_ms);
+    }
+    struct lutra_epoch_check check = {
+        .check = ldr_expect_check,
+        .free = ldr_expect_free,
+        .arg = ldr_expect_new(&known, p->id,
+                              lutra_pipeline_source(view)->flavor,
+                              view->def->accept_target, view->def->target_may_lose_ms),
+    };
+    ldr_known_fini(&known);
+    return check;
 }
 
 static void epoch_retry(struct ldr_pipeline *p)
@@ -278,6 +346,10 @@ on_epoch(const struct lutra_ring *slots, uint64_t fence, const struct lutra_erro
     if (p->state != LDR_EPOCH) {
         return;
     }
+    uint64_t had = p->ring_epoch != 0 ? p->ring.process_id : p->found.process_id;
+    if (err == NULL) {
+        p->ring_epoch = 0;
+    }
     if (err == NULL &&
         (ldr_ring_recover(&p->ring, lutra_pipeline_source(p->view)->flavor, slots, &bad) ||
          ldr_media_check_ring(p, &bad))) {
@@ -291,8 +363,14 @@ on_epoch(const struct lutra_ring *slots, uint64_t fence, const struct lutra_erro
         return;
     }
     ldr_trouble_over(p);
-    p->fence = p->epoch = fence;
+    p->fence = p->epoch = p->ring_epoch = fence;
+    p->ring_at_ms = lutra_loop_wall_us(p->load->env->loop) / 1000;
     p->consumed_process_id = p->ring.process_id;
+    if (p->ring.process_id < had) {
+        (void)snprintf(p->went_back, sizeof p->went_back,
+                       "from process %lu to %lu before epoch %lu; read again from there", had,
+                       p->ring.process_id, fence);
+    }
     ldr_window_reset(&p->window, p->ring.process_id + 1, p->view->def->window);
     lutra_free(p->chain_end);
     p->chain_end = lutra_strdup(p->ring.position_text);
@@ -338,7 +416,8 @@ void ldr_make_epoch(struct ldr_pipeline *p, const char *why)
         wanted_epoch = p->view->origin.epoch + 1;
     }
     lutra_target_rollback(p->target, NULL, NULL);
-    lutra_target_make_epoch(p->target, wanted_epoch, p->fence, p->nonce, on_epoch, p);
+    lutra_target_make_epoch(p->target, wanted_epoch, p->fence, p->nonce, target_check(p), on_epoch,
+                            p);
 }
 
 void ldr_run(struct ldr_pipeline *p)
@@ -616,6 +695,7 @@ void ldr_pipeline_free(struct ldr_pipeline *p)
     ldr_window_fini(&p->window);
     ldr_offsets_fini(&p->offsets);
     ldr_ring_fini(&p->ring);
+    ldr_known_fini(&p->found);
     lutra_free(p->unit.batches);
     lutra_free(p->unit.to);
     lutra_free(p->unit.source_identity);

@@ -18,6 +18,7 @@
 #include "catalog/catalog.h"
 #include "coord/owner.h"
 #include "daemon/env.h"
+#include "load/known.h"
 #include "load/lag.h"
 #include "load/load.h"
 #include "load/ring.h"
@@ -45,7 +46,8 @@ struct ldr_unit {
     bool open;       /* begin was asked for */
     bool committing; /* commit was asked for */
     bool undoing;    /* rollback was asked for */
-    bool forgetful;  /* batches were let go (too large): a failure needs them read again */
+    uint64_t commit_asked_ms;
+    bool forgetful; /* batches were let go (too large): a failure needs them read again */
     uint32_t slot;
     unsigned executing; /* applies under way */
     uint64_t rows, bytes, kept_bytes;
@@ -96,6 +98,10 @@ struct ldr_pipeline {
     uint64_t origin_published_ms;
     unsigned fenced_in_a_row;
     struct ldr_ring ring;
+    uint64_t ring_epoch;    /* the epoch in which this owner read and wrote `ring`; 0: it has not */
+    int64_t ring_at_ms;     /* wall clock of its last commit */
+    struct ldr_known found; /* the position record, as read when the node was taken */
+    char went_back[256];    /* the target did, and it goes on all the same; "" */
 
     /* the stream */
     struct lutra_bus_reader *reader;

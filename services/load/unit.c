@@ -117,6 +117,7 @@ static void unit_begin(struct ldr_pipeline *p)
         .previous_unit = p->ring.slots[unit->slot].unit,
         .unit = p->ring.next_unit,
         .fence = p->fence,
+        .last_unit = p->ring.next_unit - 1,
         .low = p->ring.position_text,
         .low_process_id = p->ring.process_id,
         .from = p->ring.position_text,
@@ -140,6 +141,7 @@ static void unit_commit(struct ldr_pipeline *p)
         .source_identity = unit->source_identity,
     };
     unit->committing = true;
+    unit->commit_asked_ms = lutra_loop_now_ms(p->load->env->loop);
     call_push(p, NULL);
     lutra_target_commit(p->target, &end, on_committed, p);
 }
@@ -293,6 +295,7 @@ static void account(struct ldr_pipeline *p)
     const struct ldr_unit *unit = &p->unit;
     uint64_t now = lutra_loop_now_ms(p->load->env->loop);
     p->last_commit_ms = now;
+    p->ring_at_ms = lutra_loop_wall_us(p->load->env->loop) / 1000;
     p->fenced_in_a_row = 0;
     p->units++;
     p->rows += unit->rows;
@@ -334,6 +337,9 @@ static void on_committed(const struct lutra_error *err, void *arg)
         return;
     }
     if (err != NULL) {
+        if (err->code == LUTRA_TARGET_UNKNOWN && p->trouble_since_ms == 0) {
+            p->trouble_since_ms = p->unit.commit_asked_ms; /* it lasts since then */
+        }
         unit_failed(p, err);
         return;
     }

@@ -398,6 +398,7 @@ void mem_tx_commit(struct lutra_mem_db *db, struct mem_tx *tx)
     slot->low_process_id = pending->low_process_id;
     slot->process_id = pending->process_id;
     memcpy(slot->source_identity, pending->source_identity, sizeof(slot->source_identity));
+    tx->pipeline->written_ms[slot->slot] = lutra_loop_wall_us(db->loop) / 1000;
     mem_slot_set(&slot->from, pending->from);
     mem_slot_set(&slot->to, pending->to);
     mem_slot_set(&slot->low, pending->low);
@@ -464,6 +465,7 @@ struct mem_pipeline *mem_pipeline_make(struct lutra_mem_db *db, const char *name
     for (uint32_t i = 0; i < LUTRA_RING_SLOTS; i++) {
         struct lutra_slot *slot = &pipeline->slots[i];
         slot->slot = i;
+        pipeline->written_ms[i] = lutra_loop_wall_us(db->loop) / 1000;
         mem_slot_set(&slot->from, "");
         mem_slot_set(&slot->to, "");
         mem_slot_set(&slot->low, "");
@@ -573,12 +575,8 @@ static void table_free(struct mem_table *table)
     lutra_free(table);
 }
 
-void lutra_mem_db_free(struct lutra_mem_db *db)
+static void contents_free(struct lutra_mem_db *db)
 {
-    if (!db) {
-        return;
-    }
-    LUTRA_ASSERT(!db->conns); /* targets are freed first */
     while (db->tables) {
         struct mem_table *table = db->tables;
         db->tables = table->next;
@@ -595,7 +593,83 @@ void lutra_mem_db_free(struct lutra_mem_db *db)
         lutra_free(pipeline);
     }
     lutra_buf_fini(&db->history);
+}
+
+void lutra_mem_db_free(struct lutra_mem_db *db)
+{
+    if (!db) {
+        return;
+    }
+    LUTRA_ASSERT(!db->conns); /* targets are freed first */
+    contents_free(db);
     lutra_free(db);
+}
+
+/* ---- Backups ---- */
+
+static void table_copy(struct lutra_mem_db *to, const struct mem_table *from)
+{
+    struct mem_table *table = LUTRA_NEW(struct mem_table);
+    table->schema = lutra_strdup(from->schema);
+    table->name = lutra_strdup(from->name);
+    table->keyed = from->keyed;
+    for (size_t i = 0; i < from->n_columns; i++) {
+        (void)column_of(table, from->columns[i].name, from->columns[i].key_part);
+    }
+    for (struct mem_entry *entry = from->entries; entry; entry = entry->hh.next) {
+        struct lutra_buf key = {0};
+        lutra_buf_append(&key, entry->key, entry->key_len);
+        for (struct mem_row *row = entry->rows; row; row = row->next) {
+            if (row->committed) {
+                struct mem_row *copy = row_new(table, &key);
+                copy->committed = copy->current =
+                    image_new(row->committed->values, row->committed->n);
+            }
+        }
+        lutra_buf_fini(&key);
+    }
+    table->next = to->tables;
+    to->tables = table;
+}
+
+static void contents_copy(struct lutra_mem_db *to, const struct lutra_mem_db *from)
+{
+    for (const struct mem_table *table = from->tables; table; table = table->next) {
+        table_copy(to, table);
+    }
+    for (const struct mem_pipeline *old = from->pipelines; old; old = old->next) {
+        struct mem_pipeline *pipeline = mem_pipeline_make(to, old->name);
+        for (size_t i = 0; i < LUTRA_RING_SLOTS; i++) {
+            struct lutra_slot *slot = &pipeline->slots[i];
+            char *texts[] = {slot->from, slot->to, slot->low};
+            *slot = old->slots[i];
+            slot->from = texts[0];
+            slot->to = texts[1];
+            slot->low = texts[2];
+            mem_slot_set(&slot->from, old->slots[i].from);
+            mem_slot_set(&slot->to, old->slots[i].to);
+            mem_slot_set(&slot->low, old->slots[i].low);
+            pipeline->written_ms[i] = old->written_ms[i];
+        }
+    }
+    lutra_buf_append(&to->history, from->history.data, from->history.len);
+}
+
+struct lutra_mem_db *lutra_mem_db_backup(const struct lutra_mem_db *db)
+{
+    struct lutra_mem_db *copy = lutra_mem_db_new(db->loop);
+    contents_copy(copy, db);
+    return copy;
+}
+
+void lutra_mem_db_restore(struct lutra_mem_db *db, const struct lutra_mem_db *backup)
+{
+    for (struct mem_conn *conn = db->conns; conn; conn = conn->next) {
+        mem_kill(conn);
+    }
+    contents_free(db);
+    db->history = (struct lutra_buf){0};
+    contents_copy(db, backup);
 }
 
 void lutra_mem_db_set_faults(struct lutra_mem_db *db, const struct lutra_mem_db_faults *faults)

@@ -23,6 +23,7 @@ struct mem_tx {
 struct mem_pipeline {
     char name[64];
     struct lutra_slot slots[LUTRA_RING_SLOTS];
+    int64_t written_ms[LUTRA_RING_SLOTS]; /* wall clock */
     struct mem_tx *holder[LUTRA_RING_SLOTS];
     struct mem_pipeline *next;
 };

@@ -389,8 +389,8 @@ int lutra_source_locate(struct lutra_conn *conn,
 
 /* Nothing can be read on from there, whatever the operator allows: what to do instead. */
 #define BEGIN_ANEW                                                                                 \
-    "; put both sides in step, delete the pipeline's rows of lutra.checkpoint at the target, and " \
-    "start it with the start: that fits"
+    "; put both sides in step, delete the pipeline's rows of lutra.checkpoint at the target (and " \
+    "accept that, see accept_target), and start it with the start: that fits"
 
 /* Every GTID of the position is the last one of its domain at the server's same place. */
 static bool same_history(const char *position, const char *server)
@@ -427,7 +427,7 @@ check_gtids(struct lutra_conn *conn, const struct lutra_position *position, stru
     if (!server || !same_history(lutra_buf_cstr(&wanted), server)) {
         rc = lutra_error_set(err, LUTRA_CONFIG, 0,
                              "%s: at %s:%" PRIu64 " the server's binlog has GTIDs %s, the position "
-                             "has %s: it is another server, or it was reset" BEGIN_ANEW,
+                             "has %s: it is another server, or it was reset or restored" BEGIN_ANEW,
                              conn->endpoint.name, position->file, position->offset,
                              server ? server : "none (no event ends there)",
                              lutra_buf_cstr(&wanted));
@@ -455,14 +455,14 @@ static int check_position(struct lutra_conn *conn,
                                    ? "%s: binlog file %s is purged, the oldest is %s; what it held "
                                      "must be copied anew, and the pipeline started after it"
                                    : "%s: binlog file %s is not at the server, whose first is %s: "
-                                     "it is another server, or it was reset" BEGIN_ANEW,
+                                     "it is another server, or it was reset or restored" BEGIN_ANEW,
                                conn->endpoint.name, position->file, first);
     }
     if (position->offset > (uint64_t)size) {
         return lutra_error_set(
             err, LUTRA_CONFIG, 1236,
             "%s: binlog file %s ends at %" PRId64 ", before the position's %" PRIu64
-            ": it is another server, or it was reset, or it lost its last writes" BEGIN_ANEW,
+            ": it is another server, or it was reset, restored, or lost its last writes" BEGIN_ANEW,
             conn->endpoint.name, position->file, size, position->offset);
     }
     if (position->offset > UINT32_MAX) {

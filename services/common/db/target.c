@@ -12,6 +12,14 @@ void lutra_ring_fini(struct lutra_ring *ring)
     *ring = (struct lutra_ring){0};
 }
 
+void lutra_epoch_check_fini(struct lutra_epoch_check *check)
+{
+    if (check->free) {
+        check->free(check->arg);
+    }
+    *check = (struct lutra_epoch_check){0};
+}
+
 void lutra_target_prepare(struct lutra_target *target, lutra_target_fn done, void *arg)
 {
     target->ops->prepare(target, done, arg);
@@ -21,13 +29,14 @@ void lutra_target_make_epoch(struct lutra_target *target,
                              uint64_t control_epoch,
                              uint64_t mine,
                              const char *nonce,
+                             struct lutra_epoch_check check,
                              void (*done)(const struct lutra_ring *ring,
                                           uint64_t fence,
                                           const struct lutra_error *err,
                                           void *arg),
                              void *arg)
 {
-    target->ops->make_epoch(target, control_epoch, mine, nonce, done, arg);
+    target->ops->make_epoch(target, control_epoch, mine, nonce, check, done, arg);
 }
 
 void lutra_target_begin(struct lutra_target *target, const struct lutra_unit_begin *unit)

@@ -34,12 +34,24 @@ struct lutra_slot {
     char *from, *to, *low; /* heap; "" when none */
     uint64_t low_process_id, process_id;
     char source_identity[256];
+    int64_t age_ms; /* since it was written last, by the target's own clock */
 };
 struct lutra_ring {
     size_t n;
     struct lutra_slot slots[LUTRA_RING_SLOTS];
+    int64_t read_at_ms; /* our wall clock */
 };
 void lutra_ring_fini(struct lutra_ring *ring);
+
+/* Looks at the slots under make_epoch's locks before anything is written: -1 and an error leaves
+ * the target as it was. Called on the target's own thread, which arg then belongs to; the target
+ * frees it. check NULL: none. */
+struct lutra_epoch_check {
+    int (*check)(const struct lutra_ring *ring, void *arg, struct lutra_error *err);
+    void (*free)(void *arg);
+    void *arg;
+};
+void lutra_epoch_check_fini(struct lutra_epoch_check *check);
 
 /* Connects, checks the target (grants, sql settings, sql_mode), creates schema `lutra` and its
  * tables when absent, and the pipeline's slots (fence 0). */
@@ -48,14 +60,15 @@ void lutra_target_prepare(struct lutra_target *target, lutra_target_fn done, voi
 
 /* Makes a fence, and an epoch with it, in one transaction: locks all slots in order (short lock
  * wait; on time-out KILLs the connections that hold lutra.<pipeline>.<n> and tries again until it
- * succeeds or the target is closed); when `mine` is not 0 and a slot shows another fence -> FENCED,
- * nothing written; fence := max(control_epoch - 1, fence) + 1, epoch := fence, nonce := the given
- * one, in every slot; reads the slots under these locks; commits. ring: as of then, owned by the
- * callee's caller for the call only. */
+ * succeeds or the target is closed); asks `check` (taken over); when `mine` is not 0 and a slot
+ * shows another fence -> FENCED, nothing written; fence := max(control_epoch - 1, fence) + 1, epoch
+ * := fence, nonce := the given one, in every slot; reads the slots under these locks; commits.
+ * ring: as of then, owned by the callee's caller for the call only. */
 void lutra_target_make_epoch(struct lutra_target *target,
                              uint64_t control_epoch,
                              uint64_t mine,
                              const char *nonce,
+                             struct lutra_epoch_check check,
                              void (*done)(const struct lutra_ring *ring,
                                           uint64_t fence,
                                           const struct lutra_error *err,
@@ -70,6 +83,10 @@ struct lutra_unit_begin {
     uint64_t previous_unit; /* what this slot holds */
     uint64_t unit;
     uint64_t fence;
+    /* The newest unit that is known to be committed, 0: none. On a connection that has not shown it
+     * yet it must still be there, else FENCED: a server that came back without its last commits (a
+     * failover, a crash without durability) may look right in this one slot. */
+    uint64_t last_unit;
     const char *low; /* borrowed for the call */
     uint64_t low_process_id;
     const char *from;
@@ -85,7 +102,10 @@ void lutra_target_apply(struct lutra_target *target,
 /* The last UPDATE of the slot (to, process_id, source identity), then COMMIT. A connection lost
  * while waiting is resolved by a locking read of the slot on a new connection (after KILL of the
  * old one): done(NULL) when the unit is there, RETRY when it is not (apply it again), FENCED when
- * another fence is. Never a guess. */
+ * another fence is. While the target cannot be asked this is tried for some seconds, then answered
+ * by RETRY and the code LUTRA_TARGET_UNKNOWN: the slot decides when the unit is begun again. Never
+ * a guess. */
+enum { LUTRA_TARGET_UNKNOWN = -2 };
 struct lutra_unit_end {
     const char *to; /* borrowed for the call */
     uint64_t process_id;
@@ -120,6 +140,7 @@ struct lutra_target_ops {
         uint64_t,
         uint64_t,
         const char *,
+        struct lutra_epoch_check,
         void (*)(const struct lutra_ring *, uint64_t, const struct lutra_error *, void *),
         void *);
     void (*begin)(struct lutra_target *, const struct lutra_unit_begin *);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -26,6 +27,7 @@ static void read_slot(struct lutra_slot *slot, MYSQL_ROW row)
     slot->low_process_id = strtoull(row[8], NULL, 10);
     slot->process_id = strtoull(row[9], NULL, 10);
     snprintf(slot->source_identity, sizeof(slot->source_identity), "%s", row[10]);
+    slot->age_ms = strtoll(row[11], NULL, 10);
 }
 
 /* Locks all slots, in slot order since that is the primary key's, and reads them. */
@@ -34,8 +36,8 @@ static int lock_slots(struct lutra_work *work, struct lutra_ring *ring, struct l
     MYSQL_RES *result = lutra_conn_query(
         &work->conn, err,
         "SELECT slot, fence, epoch, nonce, unit, from_pos, to_pos, low_pos, low_process_id,"
-        " process_id, source_identity FROM lutra.checkpoint WHERE pipeline='%s' ORDER BY slot"
-        " FOR UPDATE",
+        " process_id, source_identity, TIMESTAMPDIFF(MICROSECOND, updated_at, NOW(6)) DIV 1000"
+        " FROM lutra.checkpoint WHERE pipeline='%s' ORDER BY slot FOR UPDATE",
         work->pipeline);
     MYSQL_ROW row;
     if (!result) {
@@ -46,8 +48,9 @@ static int lock_slots(struct lutra_work *work, struct lutra_ring *ring, struct l
         read_slot(&ring->slots[ring->n++], row);
     }
     mysql_free_result(result);
+    ring->read_at_ms = lutra_clock_wall_us() / 1000;
     if (ring->n < LUTRA_RING_SLOTS) {
-        return lutra_error_set(err, LUTRA_CONFIG, 0,
+        return lutra_error_set(err, LUTRA_CONFIG, LUTRA_ER_NO_SUCH_TABLE,
                                "checkpoint of pipeline %s has %zu of %d slots: was it deleted?",
                                work->pipeline, ring->n, LUTRA_RING_SLOTS);
     }
@@ -93,10 +96,11 @@ static int raise_fence(struct lutra_work *work,
     return 0;
 }
 
+/* Named before it locks slots: a process that freezes in here is found, too. */
 static int begin_fence(struct lutra_work *work, struct lutra_error *err)
 {
     return lutra_work_connect(work, err) || lutra_conn_exec(&work->conn, err, "ROLLBACK") ||
-                   lutra_work_lock_wait(work, SHORT_LOCK_WAIT_S, err)
+                   lutra_work_lock(work, err) || lutra_work_lock_wait(work, SHORT_LOCK_WAIT_S, err)
                ? -1
                : 0;
 }
@@ -105,6 +109,7 @@ static enum attempt try_epoch(struct lutra_work *work,
                               uint64_t control_epoch,
                               uint64_t mine,
                               const char *nonce,
+                              const struct lutra_epoch_check *check,
                               struct lutra_ring *ring,
                               uint64_t *fence,
                               struct lutra_error *err)
@@ -112,7 +117,16 @@ static enum attempt try_epoch(struct lutra_work *work,
     if (begin_fence(work, err)) {
         return FAILED;
     }
-    if (lock_slots(work, ring, err)) {
+    int rc = lock_slots(work, ring, err);
+    if (rc && (err->code == LUTRA_ER_NO_SUCH_TABLE || err->code == LUTRA_ER_BAD_DB)) {
+        /* Somebody deleted it: empty slots, and the check says what it thinks of that. */
+        lutra_error_clear(err);
+        rc = lutra_work_prepare(work, err) || lutra_work_lock_wait(work, SHORT_LOCK_WAIT_S, err) ||
+                     lock_slots(work, ring, err)
+                 ? -1
+                 : 0;
+    }
+    if (rc) {
         if (err->code != LUTRA_ER_LOCK_WAIT_TIMEOUT) {
             return FAILED;
         }
@@ -123,6 +137,9 @@ static enum attempt try_epoch(struct lutra_work *work,
     }
     if (LUTRA_FAULT("load.slots_read")) {
         lutra_error_set(err, LUTRA_RETRY, 0, "fault load.slots_read");
+        return FAILED;
+    }
+    if (check->check && check->check(ring, check->arg, err)) {
         return FAILED;
     }
     if (raise_fence(work, control_epoch, mine, nonce, ring, fence, err)) {
@@ -140,6 +157,7 @@ int lutra_work_make_epoch(struct lutra_work *work,
                           uint64_t control_epoch,
                           uint64_t mine,
                           const char *nonce,
+                          const struct lutra_epoch_check *check,
                           struct lutra_ring *ring,
                           uint64_t *fence,
                           struct lutra_error *err)
@@ -150,9 +168,10 @@ int lutra_work_make_epoch(struct lutra_work *work,
     }
     for (;;) {
         lutra_error_clear(err);
-        switch (try_epoch(work, control_epoch, mine, nonce, ring, fence, err)) {
+        switch (try_epoch(work, control_epoch, mine, nonce, check, ring, fence, err)) {
         case MADE:
             work->tried_fence = 0;
+            work->ring_seen = true;
             (void)LUTRA_FAULT("load.fence_made");
             LUTRA_INFO("target.epoch_made", LUTRA_F_STR("pipeline", work->pipeline),
                        LUTRA_F_U64("fence", *fence));

@@ -11,7 +11,7 @@
 #include "db/mem_db.h"
 #include "db/row_text.h"
 
-enum { POLL_MS = 10, EPOCH_LOCK_WAIT_MS = 1000, ROW_LOCK_WAIT_MS = 5000 };
+enum { POLL_MS = 10, EPOCH_LOCK_WAIT_MS = 1000, ROW_LOCK_WAIT_MS = 5000, LOOK_UP_MS = 5000 };
 /* The server's error numbers, as the real one gives them. */
 enum { ER_DUP = 1062, ER_NO_ROW = 1032, ER_LOCK_WAIT = 1205, ER_DEADLOCK = 1213, CR_LOST = 2013 };
 
@@ -34,6 +34,7 @@ struct call {
     uint64_t since_ms;
 
     uint64_t control_epoch, mine; /* make_epoch */
+    struct lutra_epoch_check check;
     char nonce[17];
     struct lutra_ring ring;
     uint64_t fence;
@@ -60,6 +61,7 @@ struct mem_target {
     struct call *first, **end;
     bool frozen;
     bool unit_failed;
+    bool ring_seen; /* this connection has shown the newest unit */
     struct lutra_error failure;
     uint64_t fence, previous_unit; /* of the open unit */
     struct lutra_target_stats stats;
@@ -78,6 +80,7 @@ static struct mem_target *mem_target_of(struct lutra_target *target)
 static void call_free(struct call *call)
 {
     lutra_ring_fini(&call->ring);
+    lutra_epoch_check_fini(&call->check);
     lutra_auto_free(&call->begin.low);
     lutra_auto_free(&call->begin.from);
     lutra_free(call->to);
@@ -131,6 +134,7 @@ static int connect_server(struct mem_target *t, struct lutra_error *err)
         return lutra_error_set(err, LUTRA_RETRY, 2003, "the target cannot be reached");
     }
     t->conn.connected = true;
+    t->ring_seen = false;
     t->stats.reconnects++;
     return 0;
 }
@@ -195,12 +199,8 @@ static enum step step_make_epoch(struct mem_target *t, struct call *call, struct
     if (connect_server(t, err)) {
         return STEP_DONE;
     }
-    struct mem_pipeline *pipeline = mem_pipeline_of(t->db, t->pipeline);
-    if (!pipeline) {
-        lutra_error_set(err, LUTRA_CONFIG, 0, "pipeline %s has no checkpoint", t->pipeline);
-        return STEP_DONE;
-    }
-    uint64_t highest = call->control_epoch ? call->control_epoch - 1 : 0;
+    struct mem_pipeline *pipeline = mem_pipeline_make(t->db, t->pipeline);
+    int64_t now_ms = lutra_loop_wall_us(t->db->loop) / 1000;
     for (size_t i = 0; i < LUTRA_RING_SLOTS; i++) {
         if (pipeline->holder[i]) {
             if (!may_wait(t, call, EPOCH_LOCK_WAIT_MS)) {
@@ -209,6 +209,18 @@ static enum step step_make_epoch(struct mem_target *t, struct call *call, struct
             }
             return STEP_WAIT;
         }
+    }
+    for (size_t i = 0; i < LUTRA_RING_SLOTS; i++) {
+        slot_copy(&call->ring.slots[i], &pipeline->slots[i])->age_ms =
+            now_ms - pipeline->written_ms[i];
+    }
+    call->ring.n = LUTRA_RING_SLOTS;
+    call->ring.read_at_ms = now_ms;
+    if (call->check.check && call->check.check(&call->ring, call->check.arg, err)) {
+        return STEP_DONE;
+    }
+    uint64_t highest = call->control_epoch ? call->control_epoch - 1 : 0;
+    for (size_t i = 0; i < LUTRA_RING_SLOTS; i++) {
         if (call->mine && pipeline->slots[i].fence != call->mine) {
             lutra_error_set(err, LUTRA_FENCED, 0,
                             "slot %zu of %s shows fence %" PRIu64 ", not %" PRIu64, i, t->pipeline,
@@ -222,10 +234,27 @@ static enum step step_make_epoch(struct mem_target *t, struct call *call, struct
         struct lutra_slot *slot = &pipeline->slots[i];
         slot->fence = slot->epoch = call->fence;
         memcpy(slot->nonce, call->nonce, sizeof(slot->nonce));
-        slot_copy(&call->ring.slots[i], slot);
+        pipeline->written_ms[i] = now_ms;
+        call->ring.slots[i].fence = call->ring.slots[i].epoch = call->fence;
+        memcpy(call->ring.slots[i].nonce, call->nonce, sizeof(slot->nonce));
     }
-    call->ring.n = LUTRA_RING_SLOTS;
+    t->ring_seen = true;
     return STEP_DONE;
+}
+
+/* As see_ring in target_unit.c. */
+static bool ring_shows(struct mem_target *t,
+                       const struct mem_pipeline *pipeline,
+                       const struct lutra_unit_begin *begin)
+{
+    uint64_t newest = 0;
+    for (size_t i = 0; i < LUTRA_RING_SLOTS; i++) {
+        if (i != begin->slot && pipeline->slots[i].unit > newest) {
+            newest = pipeline->slots[i].unit;
+        }
+    }
+    t->ring_seen = t->ring_seen || begin->last_unit == 0 || newest == begin->last_unit;
+    return t->ring_seen;
 }
 
 static enum step step_begin(struct mem_target *t, struct call *call, struct lutra_error *err)
@@ -241,7 +270,7 @@ static enum step step_begin(struct mem_target *t, struct call *call, struct lutr
     }
     struct mem_pipeline *pipeline = mem_pipeline_of(t->db, t->pipeline);
     if (!pipeline || begin->slot >= LUTRA_RING_SLOTS) {
-        lutra_error_set(err, LUTRA_CONFIG, 0, "checkpoint slot %" PRIu32 " of %s is not there",
+        lutra_error_set(err, LUTRA_FENCED, 0, "checkpoint slot %" PRIu32 " of %s is not there",
                         begin->slot, t->pipeline);
         return STEP_DONE;
     }
@@ -259,6 +288,12 @@ static enum step step_begin(struct mem_target *t, struct call *call, struct lutr
                         ", not %" PRIu64 " unit %" PRIu64,
                         begin->slot, t->pipeline, slot->fence, slot->unit, begin->fence,
                         begin->previous_unit);
+        return STEP_DONE;
+    }
+    if (!ring_shows(t, pipeline, begin)) {
+        lutra_error_set(err, LUTRA_FENCED, 0,
+                        "the checkpoint of %s does not end with unit %" PRIu64, t->pipeline,
+                        begin->last_unit);
         return STEP_DONE;
     }
     tx->open = true;
@@ -378,10 +413,15 @@ static enum step resolve_commit(struct mem_target *t, struct call *call, struct 
 {
     struct lutra_error ignored = {0};
     if (connect_server(t, &ignored)) {
-        may_wait(t, call, 0);
-        return STEP_WAIT;
+        if (may_wait(t, call, LOOK_UP_MS)) {
+            return STEP_WAIT;
+        }
+        lutra_error_set(err, LUTRA_RETRY, LUTRA_TARGET_UNKNOWN,
+                        "what became of COMMIT of unit %" PRIu64 " is not known yet: %s",
+                        call->begin.unit, ignored.msg);
+        return STEP_DONE;
     }
-    struct mem_pipeline *pipeline = mem_pipeline_of(t->db, t->pipeline);
+    struct mem_pipeline *pipeline = mem_pipeline_make(t->db, t->pipeline);
     const struct lutra_slot *slot = &pipeline->slots[call->begin.slot];
     if (pipeline->holder[call->begin.slot]) {
         return STEP_WAIT;
@@ -421,6 +461,7 @@ static enum step step_commit(struct mem_target *t, struct call *call, struct lut
     if (t->db->faults.lose_commit) {
         t->db->faults.lose_commit--;
         lose_connection(t);
+        t->db->faults.down = t->db->faults.down_when_lost;
         call->sent = true;
         return STEP_WAIT;
     }
@@ -428,6 +469,7 @@ static enum step step_commit(struct mem_target *t, struct call *call, struct lut
     if (t->db->faults.lose_commit_reply) {
         t->db->faults.lose_commit_reply--;
         lose_connection(t);
+        t->db->faults.down = t->db->faults.down_when_lost;
         call->sent = true;
         return STEP_WAIT;
     }
@@ -512,6 +554,7 @@ static void mem_make_epoch(
     uint64_t control_epoch,
     uint64_t mine,
     const char *nonce,
+    struct lutra_epoch_check check,
     void (*done)(const struct lutra_ring *, uint64_t, const struct lutra_error *, void *),
     void *arg)
 {
@@ -519,6 +562,7 @@ static void mem_make_epoch(
     call->epoch_done = done;
     call->control_epoch = control_epoch;
     call->mine = mine;
+    call->check = check;
     snprintf(call->nonce, sizeof(call->nonce), "%s", nonce);
 }
 

@@ -18,6 +18,7 @@ struct lutra_mem_db_faults {
     unsigned lose_commit_reply; /* the next n COMMITs are executed but the connection is lost before
                                    the reply */
     unsigned lose_commit;       /* the next n COMMITs are lost before the server gets them */
+    bool down_when_lost;        /* the server is down as soon as a COMMIT was lost */
     unsigned fail_apply;        /* the next n applies end with RETRY (deadlock) */
 };
 /* What is left of the counters is overwritten. */
@@ -35,6 +36,11 @@ const char *lutra_mem_db_history(struct lutra_mem_db *db);
 /* Units committed, and the largest number of rows that one of them held. */
 size_t lutra_mem_db_commits(struct lutra_mem_db *db);
 size_t lutra_mem_db_largest_unit_rows(struct lutra_mem_db *db);
+
+/* What is committed now, checkpoints and history included; lutra_mem_db_free it. */
+struct lutra_mem_db *lutra_mem_db_backup(const struct lutra_mem_db *db);
+/* The server stops, gets the backup's contents (a new server's: an empty one) and starts. */
+void lutra_mem_db_restore(struct lutra_mem_db *db, const struct lutra_mem_db *backup);
 
 struct lutra_target *lutra_target_mem_new(struct lutra_mem_db *db, const char *pipeline);
 /* A frozen process (SIGSTOP): its calls stay queued, its open transaction keeps its locks, until

@@ -35,7 +35,8 @@ struct call {
     void (*epoch_done)(const struct lutra_ring *, uint64_t, const struct lutra_error *, void *);
     void *arg;
 
-    uint64_t control_epoch, mine;  /* make_epoch */
+    uint64_t control_epoch, mine; /* make_epoch */
+    struct lutra_epoch_check check;
     struct lutra_unit_begin begin; /* its strings are ours */
     const Lutra__ChangeBatch *batch;
     struct lutra_unit_end end;
@@ -74,7 +75,7 @@ static int run_call(struct lutra_work *work, struct call *call)
         return lutra_work_prepare(work, err);
     case CALL_MAKE_EPOCH:
         return lutra_work_make_epoch(work, call->control_epoch, call->mine, call->text[0],
-                                     &call->ring, &call->fence, err);
+                                     &call->check, &call->ring, &call->fence, err);
     case CALL_BEGIN:
         lutra_work_begin(work, &call->begin);
         return 0;
@@ -116,6 +117,7 @@ static void on_job_run(struct lutra_job *job, void *state)
 static void call_free(struct call *call)
 {
     lutra_ring_fini(&call->ring);
+    lutra_epoch_check_fini(&call->check);
     lutra_free(call->text[0]);
     lutra_free(call->text[1]);
     lutra_free(call);
@@ -171,6 +173,7 @@ static void mysql_make_epoch(
     uint64_t control_epoch,
     uint64_t mine,
     const char *nonce,
+    struct lutra_epoch_check check,
     void (*done)(const struct lutra_ring *, uint64_t, const struct lutra_error *, void *),
     void *arg)
 {
@@ -178,6 +181,7 @@ static void mysql_make_epoch(
     call->epoch_done = done;
     call->control_epoch = control_epoch;
     call->mine = mine;
+    call->check = check;
     call->text[0] = lutra_strdup(nonce);
     submit(call);
 }

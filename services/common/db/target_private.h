@@ -44,6 +44,7 @@ struct lutra_work {
     bool bulk;                 /* MariaDB's array binding */
     uint64_t max_packet_bytes; /* of the server */
     int lock;                  /* n of the named lock held, -1: none */
+    bool ring_seen;            /* this connection has shown the newest unit */
     struct lutra_stmt *statements;
     struct lutra_ttable *tables;
     size_t n_charsets; /* by collation number */
@@ -89,6 +90,7 @@ int lutra_work_make_epoch(struct lutra_work *work,
                           uint64_t control_epoch,
                           uint64_t mine,
                           const char *nonce,
+                          const struct lutra_epoch_check *check,
                           struct lutra_ring *ring,
                           uint64_t *fence,
                           struct lutra_error *err) LUTRA_MUST_CHECK;

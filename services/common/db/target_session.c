@@ -52,6 +52,7 @@ void lutra_work_disconnect(struct lutra_work *work)
     lutra_stmt_forget_all(work);
     lutra_tables_forget(work);
     work->lock = -1;
+    work->ring_seen = false;
 }
 
 /* What the server can do, and whether rows can be written under this session at all. */

@@ -3,12 +3,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "db/target_private.h"
 
 enum { SHORT_LOCK_WAIT_S = 1, LOCK_WAIT_S = 5, MIN_PAUSE_MS = 20, MAX_PAUSE_MS = 1000 };
+enum { LOOK_UP_MS = 5000 }; /* what became of a COMMIT; then the caller's patience counts */
 
 int lutra_work_fail(struct lutra_work *work, const struct lutra_error *err)
 {
@@ -58,7 +60,8 @@ static int read_slot(struct lutra_work *work, struct slot_state *slot, struct lu
         slot->unit = strtoull(row[1], NULL, 10);
         rc = 0;
     } else if (result) {
-        lutra_error_set(err, LUTRA_CONFIG, 0,
+        /* As when it is another's: to make an epoch is what looks at it. */
+        lutra_error_set(err, LUTRA_FENCED, 0,
                         "slot %" PRIu32
                         " of pipeline %s is not in lutra.checkpoint: was it deleted?",
                         work->slot, work->pipeline);
@@ -77,6 +80,33 @@ fenced(const struct lutra_work *work, const struct slot_state *slot, struct lutr
                            ", not %" PRIu64 " unit %" PRIu64,
                            work->slot, work->pipeline, slot->fence, slot->unit, work->fence,
                            work->previous_unit);
+}
+
+/* The newest unit stands in another slot than the one that is taken: a server that lost its last
+ * commits would let this one pass. Once per connection, under the slot's lock. */
+static int
+see_ring(struct lutra_work *work, const struct lutra_unit_begin *begin, struct lutra_error *err)
+{
+    if (work->ring_seen || begin->last_unit == 0) {
+        return 0;
+    }
+    LUTRA_AUTO_FREE char *text = lutra_conn_text(
+        &work->conn, err, "SELECT MAX(unit) FROM lutra.checkpoint WHERE pipeline='%s' AND slot<>%u",
+        work->pipeline, begin->slot);
+    if (!text) {
+        return err->class != LUTRA_OK
+                   ? -1
+                   : lutra_error_set(err, LUTRA_FENCED, 0, "the other slots of %s are gone",
+                                     work->pipeline);
+    }
+    uint64_t newest = strtoull(text, NULL, 10);
+    if (newest != begin->last_unit) {
+        return lutra_error_set(err, LUTRA_FENCED, 0,
+                               "the checkpoint of %s ends with unit %" PRIu64 ", not %" PRIu64,
+                               work->pipeline, newest, begin->last_unit);
+    }
+    work->ring_seen = true;
+    return 0;
 }
 
 static int
@@ -98,10 +128,13 @@ take_slot(struct lutra_work *work, const struct lutra_unit_begin *begin, struct 
                        "UPDATE lutra.checkpoint SET unit=?, from_pos=?, low_pos=?, low_process_id=?"
                        " WHERE pipeline=? AND slot=? AND fence=? AND unit=?",
                        params, 8, &affected, err)) {
+        if (err->code == LUTRA_ER_NO_SUCH_TABLE || err->code == LUTRA_ER_BAD_DB) {
+            err->class = LUTRA_FENCED; /* it was there: as in read_slot */
+        }
         return -1;
     }
     if (affected == 1) {
-        return 0;
+        return see_ring(work, begin, err);
     }
     return read_slot(work, &slot, err) ? -1 : fenced(work, &slot, err);
 }
@@ -211,19 +244,27 @@ static int ask_slot(struct lutra_work *work,
 }
 
 /* The COMMIT's answer did not come, or was an error. The slot says what happened; until it does,
- * nothing is assumed. Ends without knowing only when the target is closed. */
+ * nothing is assumed. Ends without knowing when the target is closed, or cannot be asked for
+ * LOOK_UP_MS: then the unit fails, and its slot decides when it is begun again (FENCED when it had
+ * been committed), or an epoch is made, which reads the slots. */
 static int resolve_commit(struct lutra_work *work, struct lutra_error *err)
 {
     unsigned long old_id = work->conn.id;
     int old_lock = work->lock, old_code = err->code;
     struct slot_state slot;
-    uint64_t pause_ms = MIN_PAUSE_MS;
+    uint64_t pause_ms = MIN_PAUSE_MS, since_ms = lutra_clock_now_ms();
     LUTRA_WARN("target.commit_unknown", LUTRA_F_STR("pipeline", work->pipeline),
                LUTRA_F_U64("unit", work->unit), LUTRA_F_ERR(err));
     lutra_work_disconnect(work);
     while (ask_slot(work, old_id, old_lock, &slot, err)) {
         if (err->code != LUTRA_ER_LOCK_WAIT_TIMEOUT) {
             lutra_work_disconnect(work);
+        }
+        if (lutra_clock_now_ms() - since_ms >= LOOK_UP_MS) {
+            struct lutra_error cause = *err;
+            return lutra_error_set(err, LUTRA_RETRY, LUTRA_TARGET_UNKNOWN,
+                                   "what became of COMMIT of unit %" PRIu64 " is not known yet: %s",
+                                   work->unit, cause.msg);
         }
         if (!lutra_conn_wait(&work->conn, pause_ms)) {
             return -1;

@@ -44,7 +44,8 @@ Test(target_faults, fences_rise_above_control_and_slots_and_give_the_ring)
     fence = 11;
     expect_unit(insert_of(1));
     expect_unit(insert_of(2));
-    lutra_target_make_epoch(target, 13, 11, "feedfeedfeedfeed", answer_epoch, &answer);
+    lutra_target_make_epoch(target, 13, 11, "feedfeedfeedfeed", (struct lutra_epoch_check){0},
+                            answer_epoch, &answer);
     cr_assert(answer_wait(loop, &answer, 30000));
     cr_expect_eq(answer.fence, 13);
     cr_assert_eq(answer.ring.n, LUTRA_RING_SLOTS);

@@ -75,7 +75,8 @@ uint64_t sync_epoch(struct lutra_loop *loop,
                     struct lutra_error *err)
 {
     struct answer answer = {0};
-    lutra_target_make_epoch(target, control_epoch, mine, "0123456789abcdef", answer_epoch, &answer);
+    lutra_target_make_epoch(target, control_epoch, mine, "0123456789abcdef",
+                            (struct lutra_epoch_check){0}, answer_epoch, &answer);
     (void)finish(loop, &answer, err);
     answer_fini(&answer);
     return answer.fence;

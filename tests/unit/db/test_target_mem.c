@@ -176,7 +176,8 @@ Test(target_mem, fences_rise_above_the_control_record_and_the_slots)
     struct answer answer = {0};
     cr_expect_eq(sync_epoch(loop, target, 10, fence, NULL), 10);
     cr_expect_eq(sync_epoch(loop, target, 3, 10, NULL), 11);
-    lutra_target_make_epoch(target, 12, 11, "feedfeedfeedfeed", answer_epoch, &answer);
+    lutra_target_make_epoch(target, 12, 11, "feedfeedfeedfeed", (struct lutra_epoch_check){0},
+                            answer_epoch, &answer);
     cr_assert(answer_wait(loop, &answer, 60000));
     cr_expect_eq(answer.fence, 12);
     cr_assert_eq(answer.ring.n, LUTRA_RING_SLOTS);
