@@ -309,15 +309,18 @@ static struct lutra_epoch_check target_check(const struct ldr_pipeline *p)
     const struct lutra_pipeline *view = p->view;
     struct ldr_known known = {0};
     uint64_t origin_epoch = view->has_origin ? view->origin.epoch : 0;
-    if (view->has_origin) {
+    /* Another member of the target's group was chosen: what it holds is accepted with it. */
+    bool switched =
+        view->has_origin && strcmp(view->origin.target_member, view->target_media.member) != 0;
+    if (view->has_origin && !switched) {
         ldr_known_note(&known, view->origin.epoch, view->origin.process_id, view->origin.position,
                        view->origin.at_ms);
     }
-    if (p->found.epoch >= origin_epoch && p->found.epoch != 0) {
+    if (!switched && p->found.epoch >= origin_epoch && p->found.epoch != 0) {
         ldr_known_note(&known, p->found.epoch, p->found.process_id, p->found.position,
                        p->found.at_ms);
     }
-    if (p->ring_epoch >= origin_epoch && p->ring_epoch != 0) {
+    if (!switched && p->ring_epoch >= origin_epoch && p->ring_epoch != 0) {
         ldr_known_note(&known, p->ring_epoch, p->ring.process_id, p->ring.position_text,
                        p->ring_at_ms);
     }

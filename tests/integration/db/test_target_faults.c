@@ -109,7 +109,8 @@ Test(target_faults, a_zombie_in_an_open_transaction_is_killed_and_fenced)
     /* It holds its slot's lock and stands still, as a stopped process does. */
     struct answer made = {0};
     cr_assert_eq(sync_prepare(loop, second, &err), LUTRA_OK, "%s", err.msg);
-    lutra_target_make_epoch(second, 0, 0, "0123456789abcdef", answer_epoch, &made);
+    lutra_target_make_epoch(second, 0, 0, "0123456789abcdef", (struct lutra_epoch_check){0},
+                            answer_epoch, &made);
     cr_assert(answer_wait(loop, &made, lutra_test_scaled_ms(8000)), "the zombie was not killed");
     uint64_t new_fence = made.fence;
     cr_expect_eq(new_fence, fence + 1, "%s", made.err.msg);
@@ -126,6 +127,135 @@ Test(target_faults, a_zombie_in_an_open_transaction_is_killed_and_fenced)
     lutra_target_free(target);
     target = second;
     expect_unit(b);
+    cr_expect_eq(rows_of_t(), 1);
+}
+
+/* A loader that stood still between locking the slots and its COMMIT: it holds all of them. */
+Test(target_faults, a_connection_that_makes_a_fence_is_found_by_its_lock_and_killed)
+{
+    struct lutra_error err = {0};
+    struct answer made = {0};
+    /* Every connection that holds slots bears a name, also one that has begun no unit yet. */
+    struct lutra_target *second = another_target();
+    cr_assert_eq(sync_prepare(loop, second, &err), LUTRA_OK, "%s", err.msg);
+    cr_expect_leq(connection_of("1"), 0, "the second has none yet");
+    uint64_t mine = sync_epoch(loop, second, 0, 0, &err);
+    cr_assert_eq(mine, fence + 1, "%s", err.msg);
+    cr_expect_gt(connection_of("1"), 0);
+    lutra_target_free(second);
+    /* Another's slots stay locked, three times over: killed, it comes back and locks them again. */
+    struct lutra_target *third = another_target();
+    cr_assert_eq(sync_prepare(loop, third, &err), LUTRA_OK, "%s", err.msg);
+    struct lutra_sql *zombie = NULL;
+    for (unsigned i = 0; i < 3; i++) {
+        if (zombie != NULL) {
+            lutra_sql_close(zombie);
+        }
+        zombie = lutra_sql_open(lutra_test_stack()->target.socket);
+        (void)lutra_sql_int(zombie, "SELECT GET_LOCK('lutra.%s.3', 5)", pipeline);
+        lutra_sql_exec(zombie, "BEGIN; UPDATE lutra.checkpoint SET unit=unit WHERE pipeline='%s'",
+                       pipeline);
+        if (i == 0) {
+            lutra_target_make_epoch(third, 0, 0, "0123456789abcdef", (struct lutra_epoch_check){0},
+                                    answer_epoch, &made);
+        }
+        int64_t id = connection_of("3");
+        cr_assert_gt(id, 0);
+        uint64_t deadline_ms = lutra_test_now_ms() + lutra_test_scaled_ms(10000);
+        while (state_count(id, "%") > 0 && lutra_test_now_ms() < deadline_ms) {
+            lutra_loop_run_for(loop, 20);
+        }
+        cr_assert_eq(lutra_sql_int(sql,
+                                   "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID="
+                                   "%lld",
+                                   (long long)id),
+                     0, "round %u: it was not killed", i);
+        if (made.done) {
+            break; /* it was free between two of them */
+        }
+    }
+    cr_assert(answer_wait(loop, &made, lutra_test_scaled_ms(10000)));
+    cr_expect_eq(made.err.class, LUTRA_OK, "%s", made.err.msg);
+    cr_expect_gt(made.fence, mine);
+    answer_fini(&made);
+    lutra_sql_close(zombie);
+    lutra_target_free(third);
+}
+
+static int refuse(const struct lutra_ring *ring, void *arg, struct lutra_error *err)
+{
+    *(uint64_t *)arg = ring->slots[0].fence;
+    return lutra_error_set(err, LUTRA_CONFIG, 0, "%zu slots, the youngest %lld ms old", ring->n,
+                           (long long)ring->slots[0].age_ms);
+}
+
+Test(target_faults, a_check_that_refuses_leaves_the_slots_as_they_are)
+{
+    struct lutra_error err = {0};
+    struct answer answer = {0};
+    uint64_t seen = 0;
+    struct lutra_epoch_check check = {.check = refuse, .arg = &seen};
+    lutra_target_make_epoch(target, 99, fence, "feedfeedfeedfeed", check, answer_epoch, &answer);
+    cr_assert(answer_wait(loop, &answer, 30000));
+    cr_expect_eq(answer.err.class, LUTRA_CONFIG);
+    cr_expect(strstr(answer.err.msg, "4 slots"), "%s", answer.err.msg);
+    cr_expect_eq(seen, fence);
+    answer_fini(&answer);
+    cr_expect_eq(
+        lutra_sql_int(sql, "SELECT MAX(fence) FROM lutra.checkpoint WHERE pipeline='%s'", pipeline),
+        (int64_t)fence);
+    /* And nothing is locked any more. */
+    cr_expect_eq(sync_epoch(loop, target, 99, fence, &err), 99, "%s", err.msg);
+}
+
+/* A server that came back without the last unit: the slot that is taken next looks right. */
+Test(target_faults, a_new_connection_must_show_the_newest_unit)
+{
+    struct lutra_error err = {0};
+    lutra_sql_exec(sql, "CREATE TABLE t (id INT PRIMARY KEY)");
+    struct lutra_unit_begin begin = {.fence = fence, .low = "", .from = ""};
+    for (uint64_t unit = 1; unit <= 2; unit++) {
+        struct batch *b = insert_of((int64_t)unit);
+        begin.slot = (uint32_t)unit - 1;
+        begin.unit = unit;
+        begin.last_unit = unit - 1;
+        lutra_target_begin(target, &begin);
+        cr_assert_eq(sync_apply(loop, target, batch_get(b), &err), LUTRA_OK, "%s", err.msg);
+        cr_assert_eq(sync_commit(loop, target, "x:1;", unit, &err), LUTRA_OK, "%s", err.msg);
+        batch_free(b);
+    }
+    lutra_target_close(target);
+    lutra_sql_exec(sql,
+                   "DELETE FROM t WHERE id=2; UPDATE lutra.checkpoint SET unit=0 WHERE "
+                   "pipeline='%s' AND slot=1",
+                   pipeline);
+    struct batch *b = insert_of(3);
+    begin.slot = 2;
+    begin.unit = 3;
+    begin.last_unit = 2;
+    lutra_target_begin(target, &begin);
+    cr_expect_eq(sync_apply(loop, target, batch_get(b), &err), LUTRA_FENCED, "%s", err.msg);
+    cr_expect(strstr(err.msg, "unit 1, not 2"), "%s", err.msg);
+    cr_expect_eq(rows_of_t(), 1);
+    batch_free(b);
+}
+
+/* The table is dropped under a running loader: an epoch looks at what is there now. */
+Test(target_faults, a_checkpoint_that_is_gone_fences_and_the_check_sees_it_empty)
+{
+    struct lutra_error err = {0};
+    struct answer answer = {0};
+    uint64_t seen = 1;
+    struct lutra_epoch_check check = {.check = refuse, .arg = &seen};
+    lutra_sql_exec(sql, "CREATE TABLE t (id INT PRIMARY KEY)");
+    expect_unit(insert_of(1));
+    lutra_sql_exec(sql, "DELETE FROM lutra.checkpoint WHERE pipeline='%s'", pipeline);
+    cr_expect_eq(run_unit(insert_of(2), &err), LUTRA_FENCED, "%s", err.msg);
+    lutra_target_make_epoch(target, 0, 0, "feedfeedfeedfeed", check, answer_epoch, &answer);
+    cr_assert(answer_wait(loop, &answer, 30000));
+    cr_expect_eq(answer.err.class, LUTRA_CONFIG, "%s", answer.err.msg);
+    cr_expect_eq(seen, 0);
+    answer_fini(&answer);
     cr_expect_eq(rows_of_t(), 1);
 }
 
