@@ -310,8 +310,7 @@ static struct lutra_epoch_check target_check(const struct ldr_pipeline *p)
     struct ldr_known known = {0};
     uint64_t origin_epoch = view->has_origin ? view->origin.epoch : 0;
     /* Another member of the target's group was chosen: what it holds is accepted with it. */
-    bool switched =
-        view->has_origin && strcmp(view->origin.target_member, view->target_media.member) != 0;
+    bool switched = view->has_origin && strcmp(view->origin.target_member, p->target_member) != 0;
     if (view->has_origin && !switched) {
         ldr_known_note(&known, view->origin.epoch, view->origin.process_id, view->origin.position,
                        view->origin.at_ms);
@@ -327,8 +326,7 @@ static struct lutra_epoch_check target_check(const struct ldr_pipeline *p)
     struct lutra_epoch_check check = {
         .check = ldr_expect_check,
         .free = ldr_expect_free,
-        .arg = ldr_expect_new(&known, p->id,
-                              lutra_pipeline_source(view)->flavor,
+        .arg = ldr_expect_new(&known, p->id, lutra_pipeline_source(view)->flavor,
                               view->def->accept_target, view->def->target_may_lose_ms),
     };
     ldr_known_fini(&known);
