@@ -49,6 +49,13 @@ static void on_drain_poll(void *arg)
     }
 }
 
+static void on_coord(enum lutra_coord_state state, void *arg)
+{
+    struct lutra_load *load = arg;
+    load->connected_ms =
+        state == LUTRA_COORD_CONNECTED ? lutra_loop_now_ms(load->env->loop) + 1 : 0;
+}
+
 struct lutra_load *lutra_load_new(const struct lutra_env *env)
 {
     static const struct lutra_catalog_handler handler = {
@@ -56,10 +63,13 @@ struct lutra_load *lutra_load_new(const struct lutra_env *env)
     struct lutra_load *load = LUTRA_NEW(struct lutra_load);
     load->env = env;
     load->drain_timer = lutra_timer_new(env->loop, on_drain_poll, load);
+    lutra_coord_listen(env->coord, on_coord, load);
+    on_coord(lutra_coord_state_of(env->coord), load);
     load->catalog =
         lutra_catalog_new(env->coord, env->state_dir,
                           LUTRA_CHANGED_CONFIG | LUTRA_CHANGED_DESIRED | LUTRA_CHANGED_CONTROL |
-                              LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS | LUTRA_CHANGED_MEDIA,
+                              LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS | LUTRA_CHANGED_MEDIA |
+                              LUTRA_WATCH_MANAGERS,
                           &handler, load);
     return load;
 }
@@ -80,6 +90,7 @@ void lutra_load_free(struct lutra_load *load)
     while (load->n > 0) {
         ldr_pipeline_free(load->pipelines[--load->n]);
     }
+    lutra_coord_unlisten(load->env->coord, load);
     lutra_catalog_free(load->catalog);
     lutra_timer_free(load->drain_timer);
     lutra_free(load->pipelines);

@@ -9,7 +9,6 @@
 
 #define TICK_MS 1000u
 #define AGAIN_MS 500u
-#define GAP_DEADLINE_MS 30000u
 #define TOUCH_MS 5000u
 #define STANDBY_DELAY_MS 1000u
 #define STOP_DRAIN_MS 30000u
@@ -58,7 +57,7 @@ static void stream_drop(struct ldr_pipeline *p)
     ldr_unit_drop(p);
     ldr_window_reset(&p->window, 0, p->window.capacity);
     ldr_offsets_all_done(&p->offsets);
-    p->missing_since_ms = 0;
+    p->waits[0] = '\0';
 }
 
 static void commit_offsets(struct ldr_pipeline *p)
@@ -149,6 +148,7 @@ static void on_message(const struct lutra_bus_message *message, void *arg)
         /* Not one of ours, or damaged: what it should have been is missed by its processId. */
         LUTRA_WARN("load.message_refused", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(&err));
         p->broken++;
+        p->refused_ms = now_ms(p);
         lutra_assembler_reset(p->assembler);
     }
     ldr_offsets_push(&p->offsets, first, message->offset + 1, !waits);
@@ -581,22 +581,6 @@ static void reconcile(struct ldr_pipeline *p)
     }
 }
 
-static void check_gap(struct ldr_pipeline *p)
-{
-    bool missing = p->window.count > 0 && !ldr_window_has_next(&p->window);
-    if (!missing) {
-        p->missing_since_ms = 0;
-    } else if (p->missing_since_ms == 0) {
-        p->missing_since_ms = now_ms(p);
-    } else if (now_ms(p) - p->missing_since_ms >= GAP_DEADLINE_MS) {
-        struct lutra_error err;
-        (void)lutra_error_set(&err, LUTRA_DATA, 0,
-                              "process %lu has not come for %u s although %zu later ones have",
-                              p->window.next, GAP_DEADLINE_MS / 1000, p->window.count);
-        ldr_request(p, LUTRA_REQUEST_RESTART, false, err.msg);
-    }
-}
-
 /* retry_at has passed for five seconds and no manager acted. */
 static void check_retry_at(struct ldr_pipeline *p)
 {
@@ -623,7 +607,7 @@ static void on_tick(void *arg)
     }
     check_retry_at(p);
     if (p->state == LDR_RUN) {
-        check_gap(p);
+        ldr_stall_tick(p);
     }
     if (p->state == LDR_RUN) {
         if (now_ms(p) - p->last_commit_ms >= TOUCH_MS) {

@@ -60,6 +60,11 @@ struct ldr_unit {
     int64_t commit_us, ts_select_us;
 };
 
+/* Any of these grows when the stream moves. */
+struct ldr_progress {
+    uint64_t epoch, next, consumed, applied;
+};
+
 struct ldr_pipeline {
     uint32_t magic;
     struct lutra_load *load;
@@ -108,8 +113,11 @@ struct ldr_pipeline {
     struct lutra_assembler *assembler;
     struct ldr_window window;
     struct ldr_offsets offsets;
-    char *chain_end;           /* position_to of what was taken last */
-    uint64_t missing_since_ms; /* the next process is missing while later ones wait; 0: no */
+    char *chain_end; /* position_to of what was taken last */
+    struct ldr_progress progress;
+    uint64_t still_since_ms; /* data in hand, and none of `progress` has grown */
+    char waits[256];         /* for what, then; "" */
+    uint64_t refused_ms;     /* when a message could not be used; 0: none yet */
     struct ldr_unit unit;
     struct ldr_call {            /* what the target was asked for, in order */
         struct ldr_batch *batch; /* apply: referenced; commit, rollback: NULL */
@@ -148,6 +156,7 @@ struct lutra_load {
     struct lutra_catalog *catalog;
     struct ldr_pipeline **pipelines;
     size_t n;
+    uint64_t connected_ms; /* to ZooKeeper, since; 0: not now */
     bool draining;
     void (*drained)(void *arg);
     void *drained_arg;
@@ -202,12 +211,19 @@ void ldr_request(struct ldr_pipeline *p,
                  enum lutra_request_kind kind,
                  bool with_backoff,
                  const char *reason);
+/* The RESTART of a stall (stall.c). */
+void ldr_request_stalled(struct ldr_pipeline *p, const char *reason);
 void ldr_request_again(struct ldr_pipeline *p);
 /* A newer fence is in the target: re-reads the owner node, then takes over again or stands down. */
 void ldr_fenced(struct ldr_pipeline *p, const struct lutra_error *err);
 /* Loses the node on purpose, so that a standby (or this process, later) may try. */
 void ldr_stand_down(struct ldr_pipeline *p, const char *reason);
 void ldr_disown(struct ldr_pipeline *p, enum ldr_state state, const char *reason);
+
+/* Every second while it runs (stall.c). */
+void ldr_stall_tick(struct ldr_pipeline *p);
+/* What an operator should know although it runs; "" */
+void ldr_stall_warning(const struct ldr_pipeline *p, char *text, size_t size);
 
 void ldr_termin_changed(struct ldr_pipeline *p);
 void ldr_termin_tick(struct ldr_pipeline *p);

@@ -49,6 +49,7 @@ void ldr_pipeline_json(struct ldr_pipeline *p, json_t *array)
 {
     uint64_t now = lutra_loop_now_ms(p->load->env->loop);
     struct lutra_target_stats stats = {0};
+    char warning[256];
     if (p->target != NULL) {
         lutra_target_stats_get(p->target, &stats);
     }
@@ -60,6 +61,9 @@ void ldr_pipeline_json(struct ldr_pipeline *p, json_t *array)
         (void)json_object_set_new(entry, "error_class",
                                   json_string(lutra_error_class_name(LUTRA_CONFIG)));
     }
+    (void)json_object_set_new(entry, "waits", json_string(p->state == LDR_RUN ? p->waits : ""));
+    ldr_stall_warning(p, warning, sizeof warning);
+    (void)json_object_set_new(entry, "warning", json_string(warning));
     (void)json_object_set_new(entry, "owner", json_boolean(ldr_owns(p)));
     (void)json_object_set_new(
         entry, "position", json_string(p->ring.position_text != NULL ? p->ring.position_text : ""));

@@ -111,10 +111,11 @@ void ldr_request_again(struct ldr_pipeline *p)
     lutra_request_send(p->load->env->coord, p->id, &p->request, on_requested, p);
 }
 
-void ldr_request(struct ldr_pipeline *p,
-                 enum lutra_request_kind kind,
-                 bool with_backoff,
-                 const char *reason)
+static void request(struct ldr_pipeline *p,
+                    enum lutra_request_kind kind,
+                    bool with_backoff,
+                    bool keeps_permit,
+                    const char *reason)
 {
     bool restart = kind == LUTRA_REQUEST_RESTART;
     LUTRA_WARN("load.request", LUTRA_F_STR("pipeline", p->id),
@@ -128,8 +129,10 @@ void ldr_request(struct ldr_pipeline *p,
     if (p->target != NULL) {
         lutra_target_rollback(p->target, NULL, NULL); /* no locks are held while waiting */
     }
-    p->request = (struct lutra_request){
-        .kind = kind, .about_epoch = p->epoch, .retry_with_backoff = with_backoff};
+    p->request = (struct lutra_request){.kind = kind,
+                                        .about_epoch = p->epoch,
+                                        .retry_with_backoff = with_backoff,
+                                        .keeps_permit = keeps_permit};
     (void)snprintf(p->request.reason, sizeof p->request.reason, "%s", reason);
     (void)snprintf(p->request.by, sizeof p->request.by, "load/%s", p->load->env->instance);
     lutra_request_bound(&p->request, p->view, p->ring.process_id);
@@ -137,6 +140,19 @@ void ldr_request(struct ldr_pipeline *p,
     if (!p->requesting) {
         ldr_request_again(p);
     }
+}
+
+void ldr_request(struct ldr_pipeline *p,
+                 enum lutra_request_kind kind,
+                 bool with_backoff,
+                 const char *reason)
+{
+    request(p, kind, with_backoff, false, reason);
+}
+
+void ldr_request_stalled(struct ldr_pipeline *p, const char *reason)
+{
+    request(p, LUTRA_REQUEST_RESTART, false, true, reason);
 }
 
 /* ---- fenced ---- */

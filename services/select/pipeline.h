@@ -103,6 +103,7 @@ struct lutra_select {
     struct lutra_catalog *catalog;
     struct sel_pipeline **pipelines;
     size_t n;
+    uint64_t connected_ms; /* to ZooKeeper, since; 0: not now */
     bool draining;
     void (*drained)(void *arg);
     void *drained_arg;
@@ -144,9 +145,19 @@ void sel_halt(struct sel_run *run,
               enum lutra_request_kind kind,
               bool with_backoff,
               const char *reason);
+/* The same for the RESTART of a stall. */
+void sel_halt_stalled(struct sel_run *run, const char *reason);
 void sel_ask_cb(void *arg);
 /* Passing or not, by its class. */
 void sel_failed(struct sel_run *run, const struct lutra_error *err);
+
+/* stall.c */
+void sel_stall_overdue(struct sel_run *run);
+/* What is waited for, when that has lasted some seconds; "" */
+void sel_stall_describe(const struct sel_pipeline *p, char *text, size_t size);
+/* What an operator should know although it runs; "" */
+void sel_stall_warning(const struct sel_pipeline *p, char *text, size_t size);
+void sel_stall_listen(struct lutra_select *select, bool on);
 
 /* status.c */
 void sel_status_update(struct sel_pipeline *p);

@@ -206,6 +206,13 @@ static void on_window_refused(const struct lutra_error *err, void *arg)
     sel_failed(run, err);
 }
 
+static void on_window_overdue(void *arg)
+{
+    struct sel_run *run = arg;
+    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
+    sel_stall_overdue(run);
+}
+
 /* Our own copy of the definition: the catalog's is replaced when it changes, this epoch's never. */
 static struct lutra_channel *copy_definition(const struct lutra_pipeline *view)
 {
@@ -253,6 +260,7 @@ struct sel_run *sel_run_new(struct sel_pipeline *p)
         .balance = run->def->balance,
         .changed = on_window_changed,
         .refused = on_window_refused,
+        .overdue = on_window_overdue,
         .arg = run,
     };
     memcpy(config.envelope.nonce, run->origin.nonce, sizeof(config.envelope.nonce));

@@ -62,10 +62,12 @@ struct lutra_select *lutra_select_new(const struct lutra_env *env)
     struct lutra_select *select = LUTRA_NEW(struct lutra_select);
     select->env = env;
     select->drain_task = lutra_task_new(env->loop, on_drain, select);
+    sel_stall_listen(select, true);
     select->catalog =
         lutra_catalog_new(env->coord, env->state_dir,
                           LUTRA_CHANGED_CONFIG | LUTRA_CHANGED_DESIRED | LUTRA_CHANGED_CONTROL |
-                              LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS | LUTRA_CHANGED_MEDIA,
+                              LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS | LUTRA_CHANGED_MEDIA |
+                              LUTRA_WATCH_MANAGERS,
                           &handler, select);
     return select;
 }
@@ -89,6 +91,7 @@ void lutra_select_free(struct lutra_select *select)
     while (select->n > 0) {
         sel_pipeline_free(select->pipelines[--select->n]);
     }
+    sel_stall_listen(select, false);
     lutra_catalog_free(select->catalog);
     lutra_task_free(select->drain_task);
     lutra_free(select->pipelines);

@@ -48,7 +48,10 @@ static void set_u64(json_t *entry, const char *key, uint64_t value)
 void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
 {
     json_t *entry = json_object();
+    char waits[256], warning[256];
     sel_status_keep(p);
+    sel_stall_describe(p, waits, sizeof(waits));
+    sel_stall_warning(p, warning, sizeof(warning));
     set_text(entry, "pipeline", p->id);
     set_text(entry, "state", sel_state_name(p->state));
     set_text(entry, "reason", p->reason);
@@ -56,6 +59,8 @@ void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
     if (p->state == SEL_BLOCKED) {
         set_text(entry, "error_class", lutra_error_class_name(LUTRA_CONFIG));
     }
+    set_text(entry, "waits", waits);
+    set_text(entry, "warning", warning);
     (void)json_object_set_new(entry, "owner", json_boolean(sel_owns(p)));
     (void)json_object_set_new(entry, "paused", json_boolean(!sel_permitted(p)));
     set_text(entry, "source_member", p->run ? p->run->origin.source_member : "");
@@ -68,6 +73,13 @@ void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
     set_u64(entry, "in_flight", p->last.in_flight);
     set_u64(entry, "in_flight_bytes", p->last.bytes);
     set_u64(entry, "oldest_ms", p->run ? p->last.oldest_ms : 0);
+    if (p->run && p->last.oldest) {
+        json_t *oldest = json_object();
+        set_u64(oldest, "process_id", p->last.oldest);
+        set_u64(oldest, "partition", (uint64_t)p->last.oldest_partition);
+        set_u64(oldest, "times", p->last.oldest_times);
+        (void)json_object_set_new(entry, "oldest", oldest);
+    }
     set_u64(entry, "window", p->max_window);
     set_u64(entry, "max_in_flight", p->max_in_flight);
     set_u64(entry, "rows_read", p->rows_read);

@@ -91,18 +91,21 @@ void sel_ask_cb(void *arg)
     lutra_request_send(run->p->select->env->coord, run->p->id, &run->request, on_requested, run->p);
 }
 
-void sel_halt(struct sel_run *run,
-              enum lutra_request_kind kind,
-              bool with_backoff,
-              const char *reason)
+static void halt(struct sel_run *run,
+                 enum lutra_request_kind kind,
+                 bool with_backoff,
+                 bool keeps_permit,
+                 const char *reason)
 {
     struct sel_pipeline *p = run->p;
     struct sel_window_stats stats;
     LUTRA_WARN("select.request", LUTRA_F_STR("pipeline", p->id),
                LUTRA_F_STR("kind", kind == LUTRA_REQUEST_RESTART ? "RESTART" : "ROLLBACK"),
                LUTRA_F_U64("epoch", run->origin.epoch), LUTRA_F_STR("reason", reason));
-    run->request = (struct lutra_request){
-        .kind = kind, .about_epoch = run->origin.epoch, .retry_with_backoff = with_backoff};
+    run->request = (struct lutra_request){.kind = kind,
+                                          .about_epoch = run->origin.epoch,
+                                          .retry_with_backoff = with_backoff,
+                                          .keeps_permit = keeps_permit};
     (void)snprintf(run->request.reason, sizeof(run->request.reason), "%s", reason);
     (void)snprintf(run->request.by, sizeof(run->request.by), "select/%s", p->select->env->instance);
     sel_window_stats(run->window, &stats);
@@ -113,4 +116,17 @@ void sel_halt(struct sel_run *run,
     lutra_timer_stop(run->again);
     lutra_timer_stop(run->due);
     sel_ask_cb(run);
+}
+
+void sel_halt(struct sel_run *run,
+              enum lutra_request_kind kind,
+              bool with_backoff,
+              const char *reason)
+{
+    halt(run, kind, with_backoff, false, reason);
+}
+
+void sel_halt_stalled(struct sel_run *run, const char *reason)
+{
+    halt(run, LUTRA_REQUEST_RESTART, false, true, reason);
 }

@@ -22,6 +22,7 @@ struct entry {
     int64_t stamp_us; /* lutra-ts-select: of the first time, a repetition is the same message */
     enum { TO_SEND, SENDING, AT_BROKER } state;
     bool acknowledged; /* at least once */
+    unsigned times;    /* published */
     struct entry *next;
 };
 
@@ -35,6 +36,7 @@ struct sel_window {
     char *acknowledged;       /* its position */
     uint32_t *per_partition;  /* un-credited, for least-lag */
     uint64_t overdue_ms;      /* doubles */
+    uint64_t still_since_ms;  /* the last credit, or the first in flight after none */
     struct lutra_timer *overdue, *retry;
     struct lutra_backoff backoff;
     bool halted;
@@ -202,6 +204,7 @@ static int send_entry(struct sel_window *w, struct entry *e)
                                   e->slice->payload.data, e->slice->payload.len, on_ack, e,
                                   &err) == 0) {
         e->state = SENDING;
+        e->times++;
         (void)LUTRA_FAULT("select.after_publish"); /* crash and pause only */
         return 0;
     }
@@ -252,6 +255,7 @@ void sel_window_publish(struct sel_window *w, struct lutra_slice *slice)
         w->last_whole = slice->process_id;
     }
     if (w->first == e) {
+        w->still_since_ms = lutra_loop_now_ms(w->config.loop);
         arm_overdue(w);
     }
     if (!lutra_timer_active(w->retry)) { /* else others wait before it */
@@ -281,6 +285,7 @@ bool sel_window_termin(struct sel_window *w, uint64_t consumed, uint64_t applied
         drop_first(w);
     }
     if (moved) {
+        w->still_since_ms = lutra_loop_now_ms(w->config.loop);
         w->overdue_ms = OVERDUE_MIN_MS;
         arm_overdue(w);
         w->config.changed(w->config.arg);
@@ -307,6 +312,7 @@ static void on_overdue(void *arg)
                    LUTRA_F_I64("partition", e->partition), LUTRA_F_U64("after_ms", w->overdue_ms));
         (void)send_entry(w, e);
         w->overdue_ms = w->overdue_ms * 2 < OVERDUE_MAX_MS ? w->overdue_ms * 2 : OVERDUE_MAX_MS;
+        w->config.overdue(w->config.arg);
     }
     arm_overdue(w);
 }
@@ -336,4 +342,10 @@ void sel_window_stats(const struct sel_window *w, struct sel_window_stats *stats
         .retried = w->retried,
         .acknowledged = w->acknowledged,
     };
+    if (w->first) {
+        stats->oldest = w->first->slice->process_id;
+        stats->oldest_partition = w->first->partition;
+        stats->oldest_times = w->first->times;
+        stats->still_ms = lutra_loop_now_ms(w->config.loop) - w->still_since_ms;
+    }
 }

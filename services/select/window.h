@@ -26,6 +26,8 @@ struct sel_window_config {
     void (*changed)(void *arg);
     /* The bus refuses a process for good. */
     void (*refused)(const struct lutra_error *err, void *arg);
+    /* The oldest one is overdue and was published once more. May halt the window, not free it. */
+    void (*overdue)(void *arg);
     void *arg;
 };
 
@@ -51,6 +53,11 @@ struct sel_window_stats {
     uint64_t republished;                  /* overdue ones */
     uint64_t retried;                      /* those that the bus had not taken */
     const char *acknowledged;              /* position; borrowed until the next call */
+    /* The oldest in flight; 0: none. */
+    uint64_t oldest;
+    int32_t oldest_partition;
+    unsigned oldest_times; /* published */
+    uint64_t still_ms; /* nothing was credited or applied for so long while some were in flight */
 };
 void sel_window_stats(const struct sel_window *window, struct sel_window_stats *stats);
 
