@@ -257,6 +257,38 @@ static void post_request(struct lutra_manager *manager,
     mgr_op_submit(op);
 }
 
+static void
+post_warning(struct lutra_manager *manager, struct lutra_http_request *request, const char *name)
+{
+    json_t *body = mgr_body_object(request);
+    const char *reason = json_string_value(json_object_get(body, "reason"));
+    struct mgr_op *op;
+
+    if (body == NULL) {
+        return;
+    }
+    if (reason == NULL || reason[0] == '\0') {
+        lutra_http_reply_error(request, 400, "config", "reason: expected what is to be told");
+        json_decref(body);
+        return;
+    }
+    op = mgr_op_new(manager, request, name, mgr_op_warn);
+    take_by(op, body);
+    mgr_text_copy(op->wish.reason, sizeof(op->wish.reason), reason);
+    json_decref(body);
+    mgr_op_submit(op);
+}
+
+static void
+delete_alarm(struct lutra_manager *manager, struct lutra_http_request *request, const char *name)
+{
+    struct mgr_op *op = mgr_op_new(manager, request, "", mgr_op_clear);
+
+    lutra_free(op->body);
+    op->body = lutra_strdup(name);
+    mgr_op_submit(op);
+}
+
 /* ---- routes ---- */
 
 static void no_such_path(struct lutra_http_request *request)
@@ -363,7 +395,7 @@ on_channels(struct lutra_manager *manager, struct lutra_http_request *request, c
 static void
 on_pipelines(struct lutra_manager *manager, struct lutra_http_request *request, const char *rest)
 {
-    bool rollback;
+    bool rollback, warning;
     const char *verb;
     char name[64];
 
@@ -371,11 +403,16 @@ on_pipelines(struct lutra_manager *manager, struct lutra_http_request *request, 
         return;
     }
     rollback = strcmp(verb, "rollback") == 0;
-    if (!rollback && strcmp(verb, "restart") != 0) {
+    warning = strcmp(verb, "warning") == 0;
+    if (!rollback && !warning && strcmp(verb, "restart") != 0) {
         no_such_path(request);
     } else if (strcmp(lutra_http_method(request), "POST") != 0) {
         wrong_method(request, "POST");
-    } else if (may_write(manager, request)) {
+    } else if (!may_write(manager, request)) {
+        return;
+    } else if (warning) {
+        post_warning(manager, request, name);
+    } else {
         post_request(manager, request, name,
                      rollback ? LUTRA_REQUEST_ROLLBACK : LUTRA_REQUEST_RESTART);
     }
@@ -449,10 +486,28 @@ on_media(struct lutra_manager *manager, struct lutra_http_request *request, cons
     }
 }
 
+static void
+on_alarms(struct lutra_manager *manager, struct lutra_http_request *request, const char *rest)
+{
+    if (rest[0] == '\0') {
+        if (is_get(request)) {
+            lutra_http_reply_json(
+                request, 200, json_pack("{s:o}", "alarms", mgr_alarms_json(manager->alarms, NULL)));
+        }
+    } else if (strcmp(lutra_http_method(request), "DELETE") != 0) {
+        wrong_method(request, "DELETE");
+    } else if (!mgr_alarm_name_valid(rest)) {
+        lutra_http_reply_error(request, 400, "config", "\"%.100s\" is not the name of an alarm",
+                               rest);
+    } else if (may_write(manager, request)) {
+        delete_alarm(manager, request, rest);
+    }
+}
+
 void lutra_manager_handle(struct lutra_http_request *request, void *arg)
 {
     static const char channels[] = "/v1/channels/", pipelines[] = "/v1/pipelines/",
-                      media[] = "/v1/media/";
+                      media[] = "/v1/media/", alarms[] = "/v1/alarms/";
     struct lutra_manager *manager = arg;
     const char *path = lutra_http_path(request);
 
@@ -474,6 +529,10 @@ void lutra_manager_handle(struct lutra_http_request *request, void *arg)
         }
     } else if (strncmp(path, media, sizeof(media) - 1) == 0) {
         on_media(manager, request, path + sizeof(media) - 1);
+    } else if (strcmp(path, "/v1/alarms") == 0) {
+        on_alarms(manager, request, "");
+    } else if (strncmp(path, alarms, sizeof(alarms) - 1) == 0) {
+        on_alarms(manager, request, path + sizeof(alarms) - 1);
     } else if (strncmp(path, channels, sizeof(channels) - 1) == 0) {
         on_channels(manager, request, path + sizeof(channels) - 1);
     } else if (strncmp(path, pipelines, sizeof(pipelines) - 1) == 0) {

@@ -1,9 +1,11 @@
 /* What only the leader does, once a second: carry out due retries, ask for RESTART where a pipeline
- * stands still or a dead node holds it up.
+ * stands still or a dead node holds it up, raise and clear alarms.
  *
  * Before anything is done leadership is read afresh, and if that took long (this process stood
- * still, or ZooKeeper did) the turn is left out: what it knows may be old. A second leader does no
- * harm all the same: every request is a compare-and-set that two initiators share. */
+ * still, or ZooKeeper did) the turn is left out: what it knows may be old. For the same reason
+ * nothing is done in the first seconds of a connection, until everybody else is connected again and
+ * the mirrors are fresh. A second leader does no harm all the same: every request is a
+ * compare-and-set that two initiators share, and an alarm is a node that only one can make. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 #include "base/mem.h"
 #include "manager/manager_private.h"
 
-enum { LATE_MS = 3000, MAX_DOUBLINGS = 5 };
+enum { LATE_MS = 3000, SETTLE_MS = 5000 };
 
 /* A request under way; it may outlive the pipeline's entry in the catalog. */
 struct mgr_sent {
@@ -73,6 +75,9 @@ static void restart(struct mgr_pipeline *mine, const char *reason)
 {
     struct lutra_request request = request_of(mine, LUTRA_REQUEST_RESTART);
 
+    request.keeps_permit = true;
+    lutra_request_bound(&request, mine->pipeline, mine->best_applied);
+
     request.about_epoch = mine->pipeline->has_origin ? mine->pipeline->origin.epoch : 0;
     mgr_text_copy(request.reason, sizeof(request.reason), reason);
     send(mine, "restart", &request);
@@ -93,17 +98,18 @@ static void resume_if_due(struct mgr_pipeline *mine, const struct mgr_view *view
     send(mine, "resume", &request);
 }
 
+/* Only since every stage has an instance can a RESTART help; and one that has just come back has
+ * the time to show that it works. So a planned restart causes nothing. */
 static void restart_if_stuck(struct mgr_pipeline *mine,
                              const struct mgr_view *view,
                              const struct mgr_verdict *verdict)
 {
-    unsigned doublings = mine->restarts < MAX_DOUBLINGS ? mine->restarts : MAX_DOUBLINGS;
+    uint64_t now_ms = lutra_loop_now_ms(mine->manager->options.loop);
 
-    if (!verdict->stuck || view->still_ms < view->stall_ms << doublings) {
-        return;
+    if (verdict->curable && view->still_ms >= view->pace_ms && mine->complete_since_ms != 0 &&
+        now_ms - mine->complete_since_ms >= view->pace_ms) {
+        restart(mine, verdict->reason);
     }
-    mine->restarts++;
-    restart(mine, verdict->reason);
 }
 
 static void tell_state(struct mgr_pipeline *mine, const struct mgr_verdict *verdict)
@@ -140,58 +146,141 @@ static void tend(struct lutra_pipeline *pipeline, void *arg)
 struct dead {
     struct lutra_manager *manager;
     const struct mgr_node *node;
+    uint64_t gone_ms;
+    uint64_t protection_ms; /* the shortest of those it worked for */
+    uint64_t longest_ms;
 };
 
+/* It said so itself; of one that never answered its site must do. */
 static bool works_for(const struct mgr_node *node, const struct lutra_pipeline *pipeline)
 {
     bool at_target = strcmp(node->service, "load") == 0;
 
+    if (strcmp(node->service, "manager") == 0) {
+        return false;
+    }
+    if (node->root != NULL) {
+        return mgr_state_entry(node->root, pipeline->id) != NULL;
+    }
     return node->has_record &&
            strcmp(node->record.site,
                   at_target ? pipeline->def->target_site : pipeline->def->source_site) == 0;
 }
 
+/* Somebody else of its kind does its work, or there is none to do. */
+static bool is_replaced(const struct mgr_node *node, const struct mgr_view *view)
+{
+    if (strcmp(node->service, "extract") == 0) {
+        return view->extracts > 0 || view->in_flight == 0;
+    }
+    if (strcmp(node->service, "transform") == 0) {
+        return view->transforms > 0 || view->in_flight == 0;
+    }
+    return false;
+}
+
 static void restart_if_held_up(struct lutra_pipeline *pipeline, void *arg)
 {
-    struct dead *dead = arg;
+    const struct dead *dead = arg;
     struct mgr_pipeline *mine = pipeline->user;
+    uint64_t protection_ms = pipeline->channel->protection_ms;
     struct mgr_verdict verdict;
     struct mgr_view view;
     char reason[800];
 
-    if (mine->sent != NULL || !works_for(dead->node, pipeline)) {
+    /* In the one turn in which its time is over. */
+    if (dead->gone_ms < protection_ms || dead->node->judged_ms >= protection_ms ||
+        mine->sent != NULL || !works_for(dead->node, pipeline)) {
         return;
     }
     mgr_pipeline_look(mine, &view, &verdict);
-    if (!verdict.permit || verdict.state == MGR_RUNNING || verdict.fence_pending ||
-        (verdict.agreed && mine->moved_ms > dead->node->vanished_ms)) {
+    if (!verdict.permit || verdict.fence_pending ||
+        (verdict.state == MGR_RUNNING && view.still_ms < view.stall_ms) ||
+        (verdict.agreed &&
+         (is_replaced(dead->node, &view) || mine->moved_ms > dead->node->vanished_ms))) {
         return;
     }
     snprintf(reason, sizeof(reason), "%s %s is gone for %" PRIu64 " s: %s", dead->node->service,
-             dead->node->instance, dead->manager->options.protection_ms / 1000, verdict.reason);
+             dead->node->instance, dead->gone_ms / 1000, verdict.reason);
     restart(mine, reason);
 }
 
-static void on_dead(const struct mgr_node *node, void *arg)
+static void find_protection(struct lutra_pipeline *pipeline, void *arg)
 {
-    struct lutra_manager *manager = arg;
-    struct dead dead = {.manager = manager, .node = node};
+    struct dead *dead = arg;
+    uint64_t protection_ms = pipeline->channel->protection_ms;
 
-    mgr_events_add(manager->events, "node.dead", node->instance,
-                   "%s %s did not come back within %" PRIu64 " s", node->service, node->instance,
-                   manager->options.protection_ms / 1000);
-    if (strcmp(node->service, "manager") != 0) {
-        lutra_catalog_each(manager->catalog, restart_if_held_up, &dead);
+    if (works_for(dead->node, pipeline) && protection_ms < dead->protection_ms) {
+        dead->protection_ms = protection_ms;
     }
 }
 
-static void forget_dead(const struct mgr_node *node, void *arg)
+static void judge_gone(const struct mgr_node *node, uint64_t gone_ms, void *arg)
+{
+    struct lutra_manager *manager = arg;
+    struct dead dead = {
+        .manager = manager, .node = node, .gone_ms = gone_ms, .protection_ms = UINT64_MAX};
+    char subject[128];
+
+    lutra_catalog_each(manager->catalog, find_protection, &dead);
+    if (dead.protection_ms == UINT64_MAX) {
+        dead.protection_ms = LUTRA_DEFAULT_PROTECTION_MS;
+    }
+    if (gone_ms < dead.protection_ms) {
+        return;
+    }
+    if (node->judged_ms < dead.protection_ms) {
+        mgr_events_add(manager->events, "node.dead", node->instance,
+                       "%s %s did not come back within %" PRIu64 " s", node->service,
+                       node->instance, dead.protection_ms / 1000);
+        snprintf(subject, sizeof(subject), "%s/%s", node->service, node->instance);
+        mgr_alarms_want(manager->alarms, "node_lost", subject, "", "",
+                        "%s %s on %s is not registered for %" PRIu64
+                        " s; if it was taken away on purpose: lutractl alarms --clear %s-%s-node_"
+                        "lost",
+                        node->service, node->instance,
+                        node->has_record ? node->record.host : "an unknown host", gone_ms / 1000,
+                        node->service, node->instance);
+    }
+    lutra_catalog_each(manager->catalog, restart_if_held_up, &dead);
+}
+
+static void pass_over(const struct mgr_node *node, uint64_t gone_ms, void *arg)
 {
     (void)node;
+    (void)gone_ms;
     (void)arg;
 }
 
+static void find_longest(struct lutra_pipeline *pipeline, void *arg)
+{
+    uint64_t *longest_ms = arg;
+
+    if (pipeline->channel->protection_ms > *longest_ms) {
+        *longest_ms = pipeline->channel->protection_ms;
+    }
+}
+
+/* How long those that are gone are remembered: by then all that is to be done has been done. */
+static uint64_t keep_ms(struct lutra_manager *manager)
+{
+    uint64_t longest_ms = LUTRA_DEFAULT_PROTECTION_MS;
+
+    lutra_catalog_each(manager->catalog, find_longest, &longest_ms);
+    return 2 * longest_ms;
+}
+
 /* ---- the tick ---- */
+
+static void only_look(struct lutra_pipeline *pipeline, void *arg)
+{
+    struct mgr_verdict verdict;
+    struct mgr_view view;
+
+    (void)arg;
+    mgr_pipeline_look(pipeline->user, &view, &verdict);
+    tell_state(pipeline->user, &verdict);
+}
 
 static void act(void *arg)
 {
@@ -208,8 +297,16 @@ static void act(void *arg)
         LUTRA_WARN("manager.late", LUTRA_F_U64("late_ms", now_ms - manager->verified_ms));
         return;
     }
+    if (manager->connected_ms == 0 || now_ms - manager->connected_ms < SETTLE_MS) {
+        lutra_catalog_each(manager->catalog, only_look, NULL);
+        return;
+    }
     lutra_catalog_each(manager->catalog, tend, NULL);
-    mgr_nodes_drop_dead(manager->nodes, manager->options.protection_ms, on_dead, manager);
+    if (!mgr_alarms_begin(manager->alarms)) {
+        return;
+    }
+    mgr_nodes_judge(manager->nodes, keep_ms(manager), judge_gone, manager);
+    mgr_alarms_collect(manager);
 }
 
 static void verified(bool leads, void *arg)
@@ -222,7 +319,7 @@ static void verified(bool leads, void *arg)
                        leads ? "leads now" : "does not lead any more");
     }
     if (!leads) {
-        mgr_nodes_drop_dead(manager->nodes, manager->options.protection_ms * 2, forget_dead, NULL);
+        mgr_nodes_judge(manager->nodes, keep_ms(manager), pass_over, NULL);
         return;
     }
     mgr_nodes_refresh(manager->nodes, MGR_TICK_MS, act, manager);
@@ -237,14 +334,29 @@ static void tick_cb(void *arg)
     mgr_election_verify(manager->election, verified, manager);
 }
 
+static void on_coord(enum lutra_coord_state state, void *arg)
+{
+    struct lutra_manager *manager = arg;
+
+    if (state != LUTRA_COORD_CONNECTED) {
+        manager->connected_ms = 0;
+        return;
+    }
+    manager->connected_ms = lutra_loop_now_ms(manager->options.loop) + 1;
+    mgr_nodes_renew(manager->nodes);
+}
+
 void mgr_duties_start(struct lutra_manager *manager)
 {
+    lutra_coord_listen(manager->options.coord, on_coord, manager);
+    on_coord(lutra_coord_state_of(manager->options.coord), manager);
     manager->tick = lutra_timer_new(manager->options.loop, tick_cb, manager);
     lutra_timer_start(manager->tick, MGR_TICK_MS);
 }
 
 void mgr_duties_stop(struct lutra_manager *manager)
 {
+    lutra_coord_unlisten(manager->options.coord, manager);
     lutra_timer_free(manager->tick);
     manager->tick = NULL;
 }

@@ -10,18 +10,11 @@ enum { MAX_STATE_BYTES = 8 * 1024 * 1024 };
 
 struct config {
     struct lutra_daemon_config daemon;
-    uint64_t protection_ms, stall_ms;
+    uint64_t stall_ms;
 };
 
 static const struct lutra_config_key keys[] = {
     LUTRA_DAEMON_CONFIG_KEYS_LISTEN("127.0.0.1:8640"),
-    {.key = "manager.protection",
-     .type = LUTRA_CONFIG_DURATION_MS,
-     .offset = offsetof(struct config, protection_ms),
-     .def = "90s",
-     .min = 1000,
-     .max = 86400000,
-     .help = "how long a node may be gone before a pipeline it holds up is restarted"},
     {.key = "manager.stall",
      .type = LUTRA_CONFIG_DURATION_MS,
      .offset = offsetof(struct config, stall_ms),
@@ -73,7 +66,7 @@ static int start(struct lutra_daemon *daemon,
         .instance = env->instance,
         .http = lutra_daemon_http_address(daemon),
         .fetcher = {.get = get, .forget = forget, .port = state->client},
-        .protection_ms = config->protection_ms,
+        .metrics = env->metrics,
         .stall_ms = config->stall_ms,
     });
     lutra_daemon_route(daemon, "/v1/", lutra_manager_handle, state->manager);

@@ -26,6 +26,8 @@ struct lutra_manager *lutra_manager_new(const struct lutra_manager_options *opti
                               LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS | LUTRA_CHANGED_POSITION |
                               LUTRA_CHANGED_MEDIA,
                           &handler, manager);
+    manager->alarms =
+        mgr_alarms_new(options->coord, options->metrics, options->instance, manager->events);
     mgr_duties_start(manager);
     return manager;
 }
@@ -37,6 +39,7 @@ void lutra_manager_free(struct lutra_manager *manager)
     }
     mgr_duties_stop(manager);
     mgr_ops_free(manager);
+    mgr_alarms_free(manager->alarms);
     mgr_nodes_free(manager->nodes); /* answers the reads that wait for states */
     mgr_reads_free(manager);
     lutra_catalog_each(manager->catalog, mgr_pipeline_removed, manager);

@@ -6,6 +6,7 @@
 #ifndef LUTRA_MANAGER_MANAGER_H
 #define LUTRA_MANAGER_MANAGER_H
 
+#include "base/metrics.h"
 #include "bus/buses.h"
 #include "coord/coord.h"
 #include "http/client.h"
@@ -32,8 +33,8 @@ struct lutra_manager_options {
     const char *instance;
     const char *http; /* host:port that others reach this manager by */
     struct lutra_manager_fetcher fetcher;
-    uint64_t protection_ms; /* a node may be gone so long before anything is done about it */
-    uint64_t stall_ms;      /* data in flight and no progress for so long is a stall */
+    struct lutra_metrics *metrics; /* may be NULL */
+    uint64_t stall_ms;             /* data in flight and no progress for so long is a stall */
 };
 
 struct lutra_manager;

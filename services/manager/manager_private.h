@@ -6,6 +6,7 @@
 
 #include "catalog/catalog.h"
 #include "coord/mirror.h"
+#include "manager/alarms.h"
 #include "manager/election.h"
 #include "manager/events.h"
 #include "manager/manager.h"
@@ -29,9 +30,14 @@ struct mgr_pipeline {
     enum mgr_state told_state;   /* the last one written into the history */
     bool told;
     char told_owners[160];
-    char told_members[2][64]; /* source, target */
-    /* RESTARTs for one stall, in a row: each waits twice as long. */
-    unsigned restarts;
+    char told_members[2][64];   /* source, target */
+    uint64_t complete_since_ms; /* every stage has an instance that answers; 0: not now */
+    uint64_t looked_ms;         /* when it was looked at last */
+    uint64_t unknown_since_ms;  /* an owner does not tell its state; 0: it does */
+    uint64_t rival_since_ms;    /* two processes say that they own it; 0: no */
+    uint64_t stalled_applied;   /* best_applied when it stalled, or when it was first seen */
+    bool seen;
+    char whereabouts[256], silent[192];
     struct mgr_sent *sent; /* a request of this manager under way, or NULL */
 };
 
@@ -42,7 +48,9 @@ struct lutra_manager {
     struct mgr_nodes *nodes;
     struct mgr_events *events;
     struct lutra_timer *tick;
-    uint64_t verified_ms; /* when leadership was read afresh for this tick */
+    struct mgr_alarms *alarms;
+    uint64_t connected_ms; /* to ZooKeeper, since; 0: not now */
+    uint64_t verified_ms;  /* when leadership was read afresh for this tick */
     bool told_leading;
     struct mgr_op *ops, **ops_end; /* writes, one at a time; the first is under way */
     struct mgr_read *reads;
@@ -57,6 +65,9 @@ void mgr_pipeline_removed(struct lutra_pipeline *pipeline, void *arg);
 void mgr_pipeline_look(struct mgr_pipeline *mine,
                        struct mgr_view *view,
                        struct mgr_verdict *verdict);
+
+/* Where its oldest process in flight is (mine->whereabouts), and who is silent (mine->silent). */
+void mgr_pipeline_find(struct mgr_pipeline *mine, const json_t *select, const json_t *load);
 
 /* ---- status.c ---- */
 json_t *mgr_status_json(struct lutra_manager *manager);
@@ -133,5 +144,12 @@ void mgr_op_apply(struct mgr_op *op);
 void mgr_op_desired(struct mgr_op *op);
 void mgr_op_remove(struct mgr_op *op);
 void mgr_op_request(struct mgr_op *op);
+
+/* alarm_rules.c: between mgr_alarms_begin and its end. */
+void mgr_alarms_collect(struct lutra_manager *manager);
+
+/* alarm_ops.c */
+void mgr_op_warn(struct mgr_op *op);
+void mgr_op_clear(struct mgr_op *op);
 
 #endif

@@ -62,6 +62,20 @@ const json_t *mgr_state_entry(const json_t *root, const char *pipeline)
     return NULL;
 }
 
+static void wake_waiters(struct mgr_nodes *nodes)
+{
+    struct waiter *waiter = nodes->waiters;
+
+    nodes->waiters = NULL;
+    while (waiter != NULL) {
+        struct waiter *next = waiter->next;
+
+        waiter->done(waiter->arg);
+        lutra_free(waiter);
+        waiter = next;
+    }
+}
+
 /* ---- who is there ---- */
 
 static void node_free(struct node *node)
@@ -77,6 +91,48 @@ static void node_free(struct node *node)
     lutra_free(node);
 }
 
+/* A name says little: another session or another process under it is not the former one, and what
+ * that one said of itself does not count any more. */
+static void note_identity(struct node *node, const struct lutra_node_record *former)
+{
+    struct mgr_nodes *nodes = node->nodes;
+    const struct lutra_node_record *now = &node->pub.record;
+    int64_t session = lutra_znode_stat(node->znode)->ephemeral_owner;
+    bool other = node->pub.session != session && node->pub.session != 0;
+
+    node->pub.session = session;
+    if (former == NULL || !node->pub.has_record) {
+        return;
+    }
+    if (former->pid != now->pid || former->started_ms != now->started_ms ||
+        strcmp(former->host, now->host) != 0) {
+        node->pub.restarts++;
+        mgr_events_add(
+            nodes->events, "node.restarted", node->instance,
+            "%s %s is another process now: pid %" PRId64 " on %s, before %" PRId64 " on %s",
+            node->pub.service, node->instance, now->pid, now->host, former->pid, former->host);
+    } else if (other) {
+        mgr_events_add(nodes->events, "node.session", node->instance,
+                       "%s %s is the same process with a new session", node->pub.service,
+                       node->instance);
+    } else {
+        return;
+    }
+    nodes->fetcher.forget(nodes->fetcher.port, node);
+    if (node->fetching) {
+        node->fetching = false;
+        nodes->fetching--;
+    }
+    json_decref(node->state);
+    node->state = NULL;
+    node->pub.root = NULL;
+    node->pub.asked = node->pub.answers = false;
+    snprintf(node->error, sizeof(node->error), "not asked yet");
+    if (nodes->fetching == 0) {
+        wake_waiters(nodes);
+    }
+}
+
 static void on_record(void *arg)
 {
     struct node *node = arg;
@@ -87,10 +143,14 @@ static void on_record(void *arg)
     if (!lutra_znode_exists(node->znode)) {
         return; /* the children tell */
     }
+    struct lutra_node_record former = node->pub.record;
+    bool had_record = node->pub.has_record;
+
     node->pub.has_record = lutra_node_from_json(data, len, &node->pub.record, &err) == 0;
     if (!node->pub.has_record) {
         LUTRA_WARN("manager.bad_node", LUTRA_F_STR("instance", node->instance), LUTRA_F_ERR(&err));
     }
+    note_identity(node, had_record ? &former : NULL);
 }
 
 static void watch_record(struct node *node)
@@ -139,7 +199,7 @@ static void appear(struct group *group, const char *instance)
         mgr_events_add(nodes->events, "node.returned", node->instance,
                        "%s %s is back after %" PRIu64 " ms", group->service, node->instance,
                        lutra_loop_now_ms(nodes->loop) - node->pub.vanished_ms);
-        node->pub.vanished_ms = 0;
+        node->pub.vanished_ms = node->pub.judged_ms = 0;
         watch_record(node);
     }
 }
@@ -150,7 +210,7 @@ static void vanish(struct node *node)
 
     lutra_znode_free(node->znode);
     node->znode = NULL;
-    node->pub.vanished_ms = lutra_loop_now_ms(nodes->loop);
+    node->pub.vanished_ms = lutra_loop_now_ms(nodes->loop) + 1;
     node->pub.answers = false;
     snprintf(node->error, sizeof(node->error), "not registered any more");
     mgr_events_add(nodes->events, "node.vanished", node->instance, "%s %s is gone",
@@ -185,24 +245,44 @@ static void on_children(void *arg)
     }
 }
 
-void mgr_nodes_drop_dead(struct mgr_nodes *nodes,
-                         uint64_t protection_ms,
-                         void (*fn)(const struct mgr_node *node, void *arg),
-                         void *arg)
+void mgr_nodes_judge(struct mgr_nodes *nodes,
+                     uint64_t keep_ms,
+                     void (*fn)(const struct mgr_node *node, uint64_t gone_ms, void *arg),
+                     void *arg)
 {
     uint64_t now_ms = lutra_loop_now_ms(nodes->loop);
 
     for (size_t i = 0; i < N_SERVICES; i++) {
         for (struct node **place = &nodes->groups[i].first; *place != NULL;) {
             struct node *node = *place;
+            uint64_t gone_ms = now_ms > node->pub.vanished_ms ? now_ms - node->pub.vanished_ms : 0;
 
-            if (node->znode != NULL || now_ms - node->pub.vanished_ms < protection_ms) {
+            if (node->znode != NULL) {
                 place = &node->next;
                 continue;
             }
-            fn(&node->pub, arg);
+            fn(&node->pub, gone_ms, arg);
+            node->pub.judged_ms = gone_ms;
+            if (gone_ms <= keep_ms) {
+                place = &node->next;
+                continue;
+            }
             *place = node->next;
             node_free(node);
+        }
+    }
+}
+
+void mgr_nodes_renew(struct mgr_nodes *nodes)
+{
+    uint64_t now_ms = lutra_loop_now_ms(nodes->loop);
+
+    for (size_t i = 0; i < N_SERVICES; i++) {
+        for (struct node *node = nodes->groups[i].first; node != NULL; node = node->next) {
+            if (node->znode == NULL) {
+                node->pub.vanished_ms = now_ms + 1;
+                node->pub.judged_ms = 0;
+            }
         }
     }
 }
@@ -218,21 +298,27 @@ void mgr_nodes_each(struct mgr_nodes *nodes,
     }
 }
 
+const struct mgr_node *
+mgr_nodes_find(struct mgr_nodes *nodes, const char *service, const char *instance)
+{
+    for (size_t i = 0; i < N_SERVICES; i++) {
+        if (strcmp(services[i], service) == 0) {
+            const struct node *node = find(&nodes->groups[i], instance);
+
+            return node != NULL && node->znode != NULL ? &node->pub : NULL;
+        }
+    }
+    return NULL;
+}
+
 const json_t *mgr_nodes_entry(struct mgr_nodes *nodes,
                               const char *service,
                               const char *instance,
                               const char *pipeline)
 {
-    for (size_t i = 0; i < N_SERVICES; i++) {
-        if (strcmp(services[i], service) == 0) {
-            struct node *node = find(&nodes->groups[i], instance);
+    const struct mgr_node *node = mgr_nodes_find(nodes, service, instance);
 
-            return node != NULL && node->znode != NULL && node->pub.answers
-                       ? mgr_state_entry(node->state, pipeline)
-                       : NULL;
-        }
-    }
-    return NULL;
+    return node != NULL && node->answers ? mgr_state_entry(node->root, pipeline) : NULL;
 }
 
 bool mgr_entry_blocked(const json_t *entry)
@@ -261,20 +347,6 @@ unsigned mgr_nodes_serving(struct mgr_nodes *nodes, const char *service, const c
 }
 
 /* ---- what they say ---- */
-
-static void wake_waiters(struct mgr_nodes *nodes)
-{
-    struct waiter *waiter = nodes->waiters;
-
-    nodes->waiters = NULL;
-    while (waiter != NULL) {
-        struct waiter *next = waiter->next;
-
-        waiter->done(waiter->arg);
-        lutra_free(waiter);
-        waiter = next;
-    }
-}
 
 static void
 fetched(const struct lutra_http_answer *answer, const struct lutra_error *err, void *arg)

@@ -13,7 +13,10 @@ struct mgr_node {
     const char *instance;
     bool has_record;
     struct lutra_node_record record;
+    int64_t session;      /* of its registration: with another it is not the former one */
+    unsigned restarts;    /* how often another process came under its name */
     uint64_t vanished_ms; /* of the loop; 0: it is there */
+    uint64_t judged_ms;   /* how long it had been gone when mgr_nodes_judge told it last */
     /* Its /state, as fetched last. */
     bool asked;         /* at least once */
     bool answers;       /* the last time */
@@ -49,11 +52,17 @@ const json_t *mgr_nodes_entry(struct mgr_nodes *nodes,
 bool mgr_entry_blocked(const json_t *entry);
 /* How many instances of a service answer and serve the pipeline. */
 unsigned mgr_nodes_serving(struct mgr_nodes *nodes, const char *service, const char *pipeline);
-/* Forgets nodes that vanished more than protection_ms ago, after fn(node) each. */
-void mgr_nodes_drop_dead(struct mgr_nodes *nodes,
-                         uint64_t protection_ms,
-                         void (*fn)(const struct mgr_node *node, void *arg),
-                         void *arg);
+/* A registered node of that name, or NULL. */
+const struct mgr_node *
+mgr_nodes_find(struct mgr_nodes *nodes, const char *service, const char *instance);
+/* Calls fn for each vanished node; gone_ms: for how long. Those for longer than keep_ms are
+ * forgotten after it. */
+void mgr_nodes_judge(struct mgr_nodes *nodes,
+                     uint64_t keep_ms,
+                     void (*fn)(const struct mgr_node *node, uint64_t gone_ms, void *arg),
+                     void *arg);
+/* This process saw nothing for a while: vanished nodes count from now on. */
+void mgr_nodes_renew(struct mgr_nodes *nodes);
 /* An entry of `pipelines` in a /state document, or NULL. */
 const json_t *mgr_state_entry(const json_t *root, const char *pipeline);
 

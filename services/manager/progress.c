@@ -6,6 +6,9 @@
 #include "base/mem.h"
 #include "manager/manager_private.h"
 
+/* Managers look once a second while they lead. */
+enum { GAP_MS = 10000 };
+
 static uint64_t number(const json_t *entry, const char *key)
 {
     json_int_t value = json_integer_value(json_object_get(entry, key));
@@ -45,7 +48,6 @@ static bool has_moved(struct mgr_pipeline *mine, const json_t *select, const jso
     }
     if (applied > mine->best_applied) {
         mine->best_applied = applied;
-        mine->restarts = 0;
     }
     if (mine->pipeline->has_origin) {
         moved |= remember(&mine->epoch, mine->pipeline->origin.epoch);
@@ -109,6 +111,27 @@ static void find_blocked(const struct mgr_node *node, void *arg)
     }
 }
 
+static void remember_since(uint64_t *since_ms, bool is, uint64_t now_ms)
+{
+    if (!is) {
+        *since_ms = 0;
+    } else if (*since_ms == 0) {
+        *since_ms = now_ms > 0 ? now_ms : 1;
+    }
+}
+
+/* Nobody looked for a while (this process stood still, was cut off, or did not lead): what happened
+ * meanwhile is not known, and every time begins anew. */
+static void note_gap(struct mgr_pipeline *mine, uint64_t now_ms)
+{
+    if (now_ms - mine->looked_ms > GAP_MS) {
+        mine->moved_ms = now_ms;
+        mine->no_stream_since_ms = mine->complete_since_ms = 0;
+        mine->unknown_since_ms = mine->rival_since_ms = 0;
+    }
+    mine->looked_ms = now_ms;
+}
+
 void mgr_pipeline_look(struct mgr_pipeline *mine,
                        struct mgr_view *view,
                        struct mgr_verdict *verdict)
@@ -119,6 +142,7 @@ void mgr_pipeline_look(struct mgr_pipeline *mine,
     uint64_t now_ms = lutra_loop_now_ms(loop);
     const json_t *select = NULL, *load = NULL;
 
+    note_gap(mine, now_ms);
     memset(view, 0, sizeof(*view));
     view->connected = lutra_coord_state_of(manager->options.coord) == LUTRA_COORD_CONNECTED;
     view->wall_ms = lutra_loop_wall_us(loop) / 1000;
@@ -136,20 +160,34 @@ void mgr_pipeline_look(struct mgr_pipeline *mine,
     mgr_nodes_each(manager->nodes, find_blocked, view);
     view->extracts = mgr_nodes_serving(manager->nodes, "extract", pipeline->id);
     view->transforms = mgr_nodes_serving(manager->nodes, "transform", pipeline->id);
+    mgr_pipeline_find(mine, select, load);
+    view->whereabouts = mine->whereabouts;
+    view->silent = mine->silent;
     mgr_view_judge(view, verdict);
     /* Without a permit, or with nothing in flight, there is no reason to move. */
     if (has_moved(mine, select, load) || !verdict->permit || view->in_flight == 0 ||
         !view->select_answers) {
         mine->moved_ms = now_ms;
     }
-    if (!verdict->permit || verdict->flowing || verdict->stuck || verdict->state == MGR_UNKNOWN) {
-        mine->no_stream_since_ms = 0;
-    } else if (mine->no_stream_since_ms == 0) {
-        mine->no_stream_since_ms = now_ms > 0 ? now_ms : 1;
-    }
+    remember_since(&mine->no_stream_since_ms,
+                   verdict->permit && !verdict->flowing && !verdict->stuck &&
+                       verdict->state != MGR_UNKNOWN,
+                   now_ms);
+    remember_since(&mine->unknown_since_ms,
+                   view->connected && verdict->agreed && verdict->state == MGR_UNKNOWN, now_ms);
+    remember_since(&mine->complete_since_ms,
+                   view->select_answers && view->load_answers && view->extracts > 0 &&
+                       view->transforms > 0,
+                   now_ms);
     view->still_ms = now_ms - mine->moved_ms;
     view->waiting_ms = mine->no_stream_since_ms != 0 ? now_ms - mine->no_stream_since_ms : 0;
+    view->pace_ms =
+        lutra_control_pace_ms(&pipeline->control, mine->best_applied, manager->options.stall_ms);
     mgr_view_judge(view, verdict);
+    if (verdict->state == MGR_STALLED || !mine->seen) {
+        mine->seen = true;
+        mine->stalled_applied = mine->best_applied;
+    }
 }
 
 void mgr_pipeline_added(struct lutra_pipeline *pipeline, void *arg)

@@ -127,11 +127,12 @@ static json_t *control_json(const struct lutra_pipeline *pipeline)
     if (!pipeline->has_control) {
         return json_null();
     }
-    return json_pack("{s:s, s:I, s:o, s:I, s:I, s:o, s:I}", "state",
+    return json_pack("{s:s, s:I, s:o, s:I, s:I, s:b, s:o, s:I}", "state",
                      control->start ? "START" : "PAUSE", "epoch", (json_int_t)control->epoch,
                      "reason", string_or_null(control->reason), "retry_at_ms",
                      (json_int_t)control->retry_at_ms, "attempt", (json_int_t)control->attempt,
-                     "by", string_or_null(control->by), "at_ms", (json_int_t)control->at_ms);
+                     "exhausted", control->exhausted, "by", string_or_null(control->by), "at_ms",
+                     (json_int_t)control->at_ms);
 }
 
 /* A side that is a media group: the member that is current, and the one that the epoch was made
@@ -279,6 +280,7 @@ static json_t *pipeline_json(struct mgr_pipeline *mine)
     copy(root, "rows_per_s", load, "rows_per_s");
     copy(root, "rows_total", load, "rows");
     set(root, "config_version", u64(pipeline->config_version));
+    set(root, "alarms", mgr_alarms_json(manager->alarms, pipeline->id));
     return root;
 }
 
@@ -397,6 +399,7 @@ static void add_node(const struct mgr_node *node, void *arg)
     set(object, "version", string_or_null(node->record.version));
     set(object, "http", string_or_null(node->record.http));
     set(object, "started_ms", json_integer((json_int_t)node->record.started_ms));
+    set(object, "restarts", json_integer((json_int_t)node->restarts));
     set(object, "answers", polled ? json_boolean(node->answers) : json_null());
     set(object, "error", string_or_null(node->error));
     if (polled && node->answers) {
@@ -420,6 +423,7 @@ json_t *mgr_status_json(struct lutra_manager *manager)
     set(root, "managers", mgr_managers_json(manager));
     set(root, "nodes", nodes);
     set(root, "channels", walk.array);
+    set(root, "alarms", mgr_alarms_json(manager->alarms, NULL));
     set(root, "events", mgr_events_json(manager->events));
     return root;
 }

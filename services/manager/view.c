@@ -39,6 +39,11 @@ set(struct mgr_verdict *verdict, enum mgr_state state, const char *fmt, ...)
     va_end(ap);
 }
 
+static const char *text_of(const char *text)
+{
+    return text != NULL ? text : "";
+}
+
 static void judge_stopped(const struct mgr_view *view, struct mgr_verdict *verdict)
 {
     if (view->select_owner != NULL || view->load_owner != NULL) {
@@ -122,10 +127,11 @@ static const char *not_flowing(const struct mgr_view *view, char *buf, size_t si
         return buf;
     }
     if (view->extracts == 0 || view->transforms == 0) {
-        snprintf(buf, size, "no instance of %s serves it",
+        snprintf(buf, size, "no instance of %s serves it%s",
                  view->extracts > 0     ? "transform"
                  : view->transforms > 0 ? "extract"
-                                        : "extract and transform");
+                                        : "extract and transform",
+                 text_of(view->silent));
         return buf;
     }
     if (view->start_pending) {
@@ -160,12 +166,23 @@ static void judge_waiting(const struct mgr_view *view, struct mgr_verdict *verdi
     add_errors(view, verdict);
 }
 
+static void
+judge_still(const struct mgr_view *view, struct mgr_verdict *verdict, enum mgr_state state)
+{
+    const char *where = text_of(view->whereabouts);
+
+    set(verdict, state, "%" PRIu64 " processes in flight, no progress for %" PRIu64 " s%s%s%s",
+        view->in_flight, view->still_ms / 1000, where[0] != '\0' ? ": " : "", where,
+        text_of(view->silent));
+}
+
 static void judge_permitted(const struct mgr_view *view, struct mgr_verdict *verdict)
 {
-    char buf[128];
+    char buf[320];
     const char *why = missing(view, verdict->fence_pending, buf, sizeof(buf));
 
     if (why != NULL) {
+        verdict->no_owner = view->select_owner == NULL || view->load_owner == NULL;
         judge_waiting(view, verdict, why);
         return;
     }
@@ -177,9 +194,9 @@ static void judge_permitted(const struct mgr_view *view, struct mgr_verdict *ver
         return;
     }
     if (view->in_flight > 0 && view->still_ms >= view->stall_ms) {
-        set(verdict, MGR_STALLED, "%" PRIu64 " processes in flight, no progress for %" PRIu64 " s",
-            view->in_flight, view->still_ms / 1000);
+        judge_still(view, verdict, MGR_STALLED);
         verdict->stuck = true;
+        verdict->curable = view->extracts > 0 && view->transforms > 0;
         add_errors(view, verdict);
         return;
     }
@@ -189,7 +206,11 @@ static void judge_permitted(const struct mgr_view *view, struct mgr_verdict *ver
         return;
     }
     verdict->flowing = true;
-    set(verdict, MGR_RUNNING, "%s", "");
+    if (view->in_flight > 0 && view->still_ms >= view->stall_ms / 3) {
+        judge_still(view, verdict, MGR_RUNNING); /* told before it is called a stall */
+    } else {
+        set(verdict, MGR_RUNNING, "%s", "");
+    }
 }
 
 void mgr_view_judge(const struct mgr_view *view, struct mgr_verdict *verdict)

@@ -46,11 +46,15 @@ struct mgr_view {
     uint64_t in_flight;
     const char *last_error; /* "" when none */
     const char *blocked;    /* why some instance cannot serve it, "" */
+    /* Where the oldest process in flight is, and who of those that served the pipeline is silent or
+     * gone; "" when there is nothing to say. */
+    const char *whereabouts, *silent;
     /* From watching. */
     int64_t wall_ms;
     uint64_t still_ms; /* data in flight and no progress for so long; 0: it moves, or has not to */
     uint64_t waiting_ms; /* permit and no stream for so long */
     uint64_t stall_ms;   /* the bound of both */
+    uint64_t pace_ms;    /* the bound of still_ms for the next RESTART */
 };
 
 struct mgr_verdict {
@@ -60,7 +64,9 @@ struct mgr_verdict {
     bool fence_pending; /* an epoch is wanted that load has not made yet */
     bool agreed;        /* owners, origin and select are of one epoch */
     bool flowing;       /* and every stage works; only then does the time of a start not count */
-    bool stuck;         /* STALLED with data in flight: a RESTART may help */
+    bool stuck;         /* STALLED with data in flight */
+    bool curable;       /* and every stage has an instance: a RESTART may help */
+    bool no_owner;      /* nobody has taken select or load */
 };
 void mgr_view_judge(const struct mgr_view *view, struct mgr_verdict *verdict);
 

@@ -191,7 +191,7 @@ static void set_int(json_t *entry, const char *key, uint64_t value)
 
 void stg_pipeline_json(struct stg_pipeline *p, json_t *array)
 {
-    json_t *entry = json_object(), *in_hand = json_array();
+    json_t *entry = json_object(), *in_hand = json_array(), *assigned = json_array();
     size_t n_partitions = 0, n_waiting = 0;
     for (size_t i = 0; i < p->n_partitions; i++) {
         const struct stg_item *item;
@@ -199,6 +199,7 @@ void stg_pipeline_json(struct stg_pipeline *p, json_t *array)
             continue;
         }
         n_partitions++;
+        (void)json_array_append_new(assigned, json_integer(p->partitions[i]->number));
         n_waiting += p->partitions[i]->n_waiting;
         DL_FOREACH(p->partitions[i]->items, item)
         {
@@ -215,6 +216,7 @@ void stg_pipeline_json(struct stg_pipeline *p, json_t *array)
                                   json_string(lutra_error_class_name(LUTRA_CONFIG)));
     }
     (void)json_object_set_new(entry, "in_hand", in_hand);
+    (void)json_object_set_new(entry, "assigned", assigned);
     set_int(entry, "epoch", p->epoch);
     set_int(entry, "config_version", p->view->config_version);
     set_int(entry, "partitions", n_partitions);

@@ -35,6 +35,7 @@ enum cli_option_bit {
     CLI_OPT_RETRY = 1 << 6,
     CLI_OPT_DELETE = 1 << 7,
     CLI_OPT_BY = 1 << 8,
+    CLI_OPT_CLEAR = 1 << 9,
 };
 
 struct cli_options {
@@ -52,7 +53,7 @@ struct cli_options {
     bool exit_code, events;
     bool wait;
     uint64_t wait_ms;
-    const char *reason, *by;
+    const char *reason, *by, *clear;
     uint64_t retry_after_ms;
     bool force, topics;
 };
@@ -127,6 +128,10 @@ bool cli_all_running(const json_t *channels);
 /* media.c */
 int cli_media(struct cli *cli);
 void cli_media_text(const json_t *groups, struct lutra_buf *out);
+/* alarms.c */
+int cli_alarms(struct cli *cli);
+int cli_warn(struct cli *cli);
+void cli_alarms_text(const json_t *alarms, struct lutra_buf *out);
 
 /* apply.c, control.c */
 int cli_apply(struct cli *cli);

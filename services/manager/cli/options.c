@@ -24,6 +24,7 @@ enum id {
     ID_FORCE,
     ID_TOPICS,
     ID_BY,
+    ID_CLEAR,
 };
 enum argument { NONE, REQUIRED, OPTIONAL_DURATION };
 
@@ -58,6 +59,8 @@ static const struct option_row {
     {ID_FORCE, "--force", 0, NONE, NULL, "although it is not stopped and drained", CLI_OPT_DELETE},
     {ID_TOPICS, "--topics", 0, NONE, NULL, "delete its Kafka topics too", CLI_OPT_DELETE},
     {ID_BY, "--by", 0, REQUIRED, "NAME", "who asks; default: user@host", CLI_OPT_BY},
+    {ID_CLEAR, "--clear", 0, REQUIRED, "NAME", "end an alarm; one whose cause lasts comes again",
+     CLI_OPT_CLEAR},
 };
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
 
@@ -201,6 +204,9 @@ static int set(struct cli_options *options, const struct option_row *row, const 
         return CLI_OK;
     case ID_BY:
         options->by = value;
+        return CLI_OK;
+    case ID_CLEAR:
+        options->clear = value;
         return CLI_OK;
     }
     return CLI_USAGE;

@@ -93,6 +93,14 @@ static void events_text(const json_t *events, struct lutra_buf *out)
     cli_table_end(table, out);
 }
 
+static void tell_alarms(const json_t *alarms, struct lutra_buf *out)
+{
+    if (json_array_size(alarms) > 0) {
+        lutra_buf_printf(out, "\nALARMS (%zu)\n", json_array_size(alarms));
+        cli_alarms_text(alarms, out);
+    }
+}
+
 void cli_status_text(const json_t *status, bool events, struct lutra_buf *out)
 {
     static const char *const headers[] = {"CHANNEL", "PIPELINE", "STATE",  "EPOCH",
@@ -109,6 +117,7 @@ void cli_status_text(const json_t *status, bool events, struct lutra_buf *out)
         }
     }
     cli_table_end(table, out);
+    tell_alarms(json_object_get(status, "alarms"), out);
     if (events) {
         events_text(json_object_get(status, "events"), out);
     }
@@ -216,6 +225,12 @@ static void pipeline_text(const json_t *pipeline, struct lutra_buf *out)
     lutra_buf_printf(out, "  rows          %s/s, %s since the load owner started\n",
                      number_at(pipeline, "rows_per_s", NULL, a),
                      number_at(pipeline, "rows_total", NULL, b));
+    for (size_t i = 0; i < items(pipeline, "alarms", NULL); i++) {
+        const json_t *alarm = json_array_get(at(pipeline, "alarms", NULL), i);
+
+        lutra_buf_printf(out, "  alarm         %s: %s\n", text_at(alarm, "kind", NULL),
+                         text_at(alarm, "text", NULL));
+    }
 }
 
 void cli_channel_text(const json_t *channel, struct lutra_buf *out)

@@ -102,7 +102,6 @@ void fixture_begin(void)
     f.loop = lutra_loop_new_sim(7);
     f.tree = lutra_mem_tree_new(f.loop);
     f.broker = lutra_mem_broker_new(f.loop);
-    f.protection_ms = 90000;
     f.stall_ms = 30000;
 }
 
@@ -115,6 +114,7 @@ void fixture_manager_start(int i)
     m->coord = lutra_coord_mem_new(f.tree, SESSION_MS);
     m->buses = lutra_buses_new(NULL, NULL);
     lutra_buses_put(m->buses, "default", lutra_bus_mem_new(f.broker, m->instance));
+    m->metrics = lutra_metrics_new();
     m->manager = lutra_manager_new(&(struct lutra_manager_options){
         .loop = f.loop,
         .coord = m->coord,
@@ -122,7 +122,7 @@ void fixture_manager_start(int i)
         .instance = m->instance,
         .http = m->http,
         .fetcher = {.get = get, .forget = forget},
-        .protection_ms = f.protection_ms,
+        .metrics = m->metrics,
         .stall_ms = f.stall_ms,
     });
 }
@@ -132,6 +132,7 @@ static void manager_free(struct fixture_manager *m)
     lutra_manager_free(m->manager);
     lutra_buses_free(m->buses);
     lutra_coord_free(m->coord);
+    lutra_metrics_free(m->metrics);
     memset(m, 0, sizeof(*m));
 }
 

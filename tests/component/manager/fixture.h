@@ -17,6 +17,7 @@ enum { SESSION_MS = 4000, MAX_MANAGERS = 3, MAX_SERVICES = 16 };
 struct fixture_manager {
     struct lutra_coord *coord;
     struct lutra_buses *buses;
+    struct lutra_metrics *metrics;
     struct lutra_manager *manager;
     char instance[16], http[32];
 };
@@ -31,7 +32,7 @@ struct fixture {
     struct lutra_mem_broker *broker;
     struct fixture_manager managers[MAX_MANAGERS];
     struct fixture_service services[MAX_SERVICES];
-    uint64_t protection_ms, stall_ms;
+    uint64_t stall_ms;
     unsigned fetches;
 };
 extern struct fixture f;

@@ -173,6 +173,138 @@ Test(manager_duties, a_dead_node_whose_work_another_took_over_is_only_recorded)
     cr_assert(recorded);
 }
 
+static const char *kinds_seen(const char *kind)
+{
+    static char text[600];
+    size_t i;
+    const json_t *event;
+
+    cr_assert_eq(fixture_call(fixture_await_leader(), "GET", "/v1/status", NULL), 200);
+    json_array_foreach(json_object_get(answer, "events"), i, event)
+    {
+        if (strcmp(json_string_value(json_object_get(event, "kind")), kind) == 0) {
+            snprintf(text, sizeof(text), "%s", json_string_value(json_object_get(event, "text")));
+            return text;
+        }
+    }
+    return NULL;
+}
+
+/* Applied with a protection period of its own. */
+static void short_protection(const char *channel)
+{
+    char path[128], text[2048];
+
+    snprintf(text, sizeof(text), "recovery: {protection: 10s}\n%s",
+             fixture_definition(channel, channel, NULL, "x"));
+    snprintf(path, sizeof(path), "/v1/channels/%s", channel);
+    cr_assert_eq(fixture_call(fixture_leader(), "PUT", path, text), 200, "%s", fixture_error());
+    snprintf(path, sizeof(path), "/lutra/pipelines/%s/origin", channel);
+    fixture_poke(path,
+                 "{\"epoch\":5,\"nonce\":\"0123456789abcdef\",\"process_id\":0,\"position\":\"\","
+                 "\"config_version\":2,\"select_session\":\"s1-x\",\"source_identity\":\"\","
+                 "\"by\":\"load/l1\",\"at_ms\":1}");
+}
+
+Test(manager_duties,
+     the_only_extract_gone_with_data_in_flight_restarts_what_it_served_after_its_time)
+{
+    fixture_running("orders");
+    short_protection("orders");
+    fixture_numbers("orders", 5, 20, 12, 12);
+    fixture_run(3000);
+    fixture_service_gone("extract", "e0");
+    fixture_run(8000);
+    cr_assert_eq(fixture_control_epoch("orders"), 5);
+    fixture_run(4000);
+    cr_assert_eq(fixture_control_epoch("orders"), 6);
+    cr_assert(strstr(fixture_control("orders", "reason"), "extract e0 is gone for 10 s"), "%s",
+              fixture_control("orders", "reason"));
+    fixture_origin("orders", 6, "s1");
+    fixture_run(600000);
+    cr_assert_eq(fixture_control_epoch("orders"), 6, "more RESTARTs would bring no extract");
+}
+
+Test(manager_duties, a_planned_restart_with_data_in_flight_has_its_time_although_nothing_moves)
+{
+    fixture_running("orders");
+    fixture_numbers("orders", 5, 20, 12, 12);
+    fixture_run(3000);
+    fixture_service_gone("extract", "e0");
+    fixture_run(80000); /* longer than a stall may last */
+    cr_assert_eq(fixture_control_epoch("orders"), 5);
+    cr_assert_str_eq(fixture_state("orders"), "STALLED");
+    cr_assert(strstr(fixture_text("pipelines.0.reason"), "extract e0 is gone for"), "%s",
+              fixture_text("pipelines.0.reason"));
+    fixture_numbers("orders", 5, 20, 20, 20);
+    fixture_run(100000);
+    cr_assert_eq(fixture_control_epoch("orders"), 5);
+    cr_assert_str_eq(fixture_state("orders"), "RUNNING");
+}
+
+Test(manager_duties, nothing_in_flight_needs_no_restart)
+{
+    fixture_running("orders");
+    fixture_service_gone("transform", "t0");
+    fixture_run(300000);
+    cr_assert_eq(fixture_control_epoch("orders"), 5);
+}
+
+Test(manager_duties, another_process_under_the_same_name_is_not_the_former_one)
+{
+    fixture_running("orders");
+    fixture_poke(
+        "/lutra/nodes/extract/e0",
+        "{\"service\":\"extract\",\"instance\":\"e0\",\"host\":\"h\",\"pid\":2,"
+        "\"site\":\"default\",\"version\":\"1\",\"http\":\"extract-e0:1\",\"started_ms\":7}");
+    fixture_run(3000);
+    cr_assert_str_eq(kinds_seen("node.restarted"),
+                     "extract e0 is another process now: pid 2 on h, before 1 on h");
+    cr_assert_str_eq(fixture_state("orders"), "RUNNING");
+    cr_assert_eq(fixture_control_epoch("orders"), 5);
+}
+
+/* ZooKeeper is away for longer than everything: afterwards what was known before counts for
+ * nothing. */
+Test(manager_duties, no_restarts_by_what_was_known_before_zookeeper_was_away)
+{
+    for (unsigned away_ms = 1000; away_ms <= 301000; away_ms += 60000) {
+        if (away_ms > 1000) {
+            fixture_end();
+            begin();
+        }
+        fixture_running("orders");
+        fixture_numbers("orders", 5, 20, 12, 12);
+        fixture_run(20000);
+        fixture_service_gone("extract", "e0");
+        fixture_run(5000);
+        lutra_mem_tree_set_down(f.tree, true);
+        fixture_run(away_ms);
+        fixture_numbers("orders", 5, 25, 20, 20);
+        lutra_mem_tree_set_down(f.tree, false);
+        fixture_run(25000);
+        cr_assert_eq(fixture_control_epoch("orders"), 5, "after %u ms", away_ms);
+        cr_assert_str_eq(fixture_state("orders"), "RUNNING", "after %u ms", away_ms);
+    }
+}
+
+Test(manager_duties, a_leader_that_slept_knows_nothing_of_the_time_between)
+{
+    fixture_running("orders");
+    fixture_numbers("orders", 5, 20, 12, 12);
+    fixture_run(5000);
+    lutra_coord_mem_partition(f.managers[0].coord, true);
+    lutra_coord_mem_partition(f.managers[1].coord, true);
+    fixture_run(100000);
+    fixture_numbers("orders", 5, 20, 12, 12);
+    lutra_coord_mem_partition(f.managers[0].coord, false);
+    lutra_coord_mem_partition(f.managers[1].coord, false);
+    fixture_run(20000);
+    cr_assert_eq(fixture_control_epoch("orders"), 5, "it may have moved meanwhile");
+    fixture_run(30000);
+    cr_assert_eq(fixture_control_epoch("orders"), 6);
+}
+
 Test(manager_duties, a_follower_does_nothing)
 {
     int leader, follower;
