@@ -2,11 +2,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <utlist.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tcp.h"
 #include "bus/bus_kafka_impl.h"
 
 /* Set first: the operator's kafka.* may change them. */
@@ -174,6 +176,19 @@ static int set_role(rd_kafka_conf_t *conf,
     return set_all(conf, common_required, N(common_required), err);
 }
 
+/* librdkafka bounds how long an answer may take (a minute), but not how long a network may be away
+ * before a connection is given up. */
+static int open_socket(int domain, int type, int protocol, void *opaque)
+{
+    int fd = socket(domain, type | SOCK_CLOEXEC, protocol);
+
+    (void)opaque;
+    if (fd >= 0) {
+        lutra_tcp_bound_silence(fd);
+    }
+    return fd;
+}
+
 rd_kafka_t *kafka_handle_new(struct kafka_bus *bus,
                              enum kafka_role role,
                              const char *group,
@@ -191,6 +206,7 @@ rd_kafka_t *kafka_handle_new(struct kafka_bus *bus,
         rd_kafka_conf_destroy(conf);
         return NULL;
     }
+    rd_kafka_conf_set_socket_cb(conf, open_socket);
     rd_kafka_conf_set_events(conf, role == KAFKA_PRODUCER
                                        ? RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
                                              RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS

@@ -11,11 +11,11 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/tcp.h"
 
-/* A dead peer is noticed by the kernel after about 20 s (keep-alive, TCP_USER_TIMEOUT); READ_S
- * bounds a server that lives and does not answer. Lock waits end long before it. */
+/* A dead peer is noticed by the kernel after some seconds (base/tcp.h); READ_S bounds a server that
+ * lives and does not answer. Lock waits end long before it. */
 enum { CONNECT_S = 5, READ_S = 60, WRITE_S = 60 };
-enum { KEEP_IDLE_S = 5, KEEP_INTERVAL_S = 5, KEEP_COUNT = 3, TCP_TIMEOUT_MS = 20000 };
 
 enum lutra_error_class lutra_mysql_error_class(unsigned code)
 {
@@ -214,17 +214,11 @@ static void set_options(struct lutra_conn *conn, MYSQL *mysql)
     mysql_optionsv(mysql, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", conn->program);
 }
 
-static void set_keep_alive(int fd)
+static void set_socket_options(int fd)
 {
-    int on = 1, idle = KEEP_IDLE_S, interval = KEEP_INTERVAL_S, count = KEEP_COUNT;
-    unsigned timeout_ms = TCP_TIMEOUT_MS;
-    /* Of no use on a unix socket, where these fail. */
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    int on = 1;
+    lutra_tcp_bound_silence(fd);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* a unix socket has none */
 }
 
 static int interrupted_error(struct lutra_error *err)
@@ -284,7 +278,7 @@ int lutra_conn_open(struct lutra_conn *conn, unsigned long flags, struct lutra_e
         mysql_close(mysql);
         return -1;
     }
-    set_keep_alive(mysql_get_socket(mysql));
+    set_socket_options(mysql_get_socket(mysql));
     if (!publish(conn, mysql_get_socket(mysql))) {
         mysql_close(mysql);
         return interrupted_error(err);
