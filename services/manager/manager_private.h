@@ -23,7 +23,7 @@ struct mgr_pipeline {
     struct lutra_manager *manager;
     const struct lutra_pipeline *pipeline;
     /* Progress: a change of any of these is a move. */
-    uint64_t epoch, published, consumed, applied, units, rows;
+    uint64_t epoch, consumed, applied, executed, committed, rows;
     uint64_t best_applied;       /* processId */
     uint64_t moved_ms;           /* when it moved last, or had no reason to */
     uint64_t no_stream_since_ms; /* 0: there is a stream, or no permit */

@@ -53,12 +53,14 @@ static bool has_moved(struct mgr_pipeline *mine, const json_t *select, const jso
         moved |= remember(&mine->epoch, mine->pipeline->origin.epoch);
     }
     if (select != NULL) {
-        moved |= remember(&mine->published, number(select, "published"));
+        /* Not what it publishes: a window that fills is no progress. */
         moved |= remember(&mine->consumed, number(select, "consumed"));
         moved |= remember(&mine->applied, number(select, "applied"));
     }
     if (load != NULL) {
-        moved |= remember(&mine->units, number(load, "units"));
+        /* Not its units: an idle owner commits empty ones. */
+        moved |= remember(&mine->executed, number(load, "consumed"));
+        moved |= remember(&mine->committed, number(load, "process_id"));
         moved |= remember(&mine->rows, number(load, "rows"));
     }
     return moved;
