@@ -538,6 +538,7 @@ static bool blocked(struct ldr_pipeline *p)
 static void reconcile(struct ldr_pipeline *p)
 {
     bool stopped = p->view->has_desired && p->view->desired.state == LUTRA_DESIRED_STOP;
+    lutra_follower_update(p->follower, ldr_owns(p) && !stopped);
     if (wants(p) && !stopped && blocked(p)) {
         return;
     }
@@ -661,6 +662,7 @@ struct ldr_pipeline *ldr_pipeline_new(struct lutra_load *load, struct lutra_pipe
     p->chain_end = lutra_strdup("");
     ldr_window_reset(&p->window, 0, 1);
     metrics_open(p);
+    p->follower = lutra_follower_new(load->env, "load", view, LUTRA_SIDE_TARGET);
     reconcile(p);
     return p;
 }
@@ -674,6 +676,7 @@ void ldr_pipeline_free(struct ldr_pipeline *p)
     lutra_metrics_label(&labels, "pipeline", p->id);
     lutra_metrics_remove(p->load->env->metrics, lutra_buf_cstr(&labels));
     lutra_buf_fini(&labels);
+    lutra_follower_free(p->follower);
     lutra_timer_free(p->timer);
     lutra_timer_free(p->tick);
     lutra_assembler_free(p->assembler);

@@ -18,6 +18,7 @@
 #include "catalog/catalog.h"
 #include "coord/owner.h"
 #include "daemon/env.h"
+#include "daemon/follow.h"
 #include "load/known.h"
 #include "load/lag.h"
 #include "load/load.h"
@@ -75,6 +76,7 @@ struct ldr_pipeline {
     char reason[1024]; /* why it does not run; "" */
 
     struct lutra_owner *owner;
+    struct lutra_follower *follower;
     struct lutra_bus_pair wanted_buses; /* of the definition that stands now */
     /* Those of prepared_version: what is read from and published to. */
     struct lutra_bus_pair buses;

@@ -67,6 +67,7 @@ void ldr_pipeline_json(struct ldr_pipeline *p, json_t *array)
     (void)json_object_set_new(entry, "owner", json_boolean(ldr_owns(p)));
     (void)json_object_set_new(
         entry, "position", json_string(p->ring.position_text != NULL ? p->ring.position_text : ""));
+    (void)json_object_set_new(entry, "media_note", json_string(lutra_follower_note(p->follower)));
     (void)json_object_set_new(entry, "target_member", json_string(p->target_member));
     (void)json_object_set_new(entry, "target_went_back", json_string(p->went_back));
     set_int(entry, "epoch", p->epoch);

@@ -234,6 +234,7 @@ void sel_pipeline_reconcile(struct sel_pipeline *p)
     } else if (p->owner && sel_should_contend(p)) {
         follow_origin(p);
     }
+    lutra_follower_update(p->follower, p->owner && sel_owns(p) && sel_should_contend(p));
     sel_status_update(p);
 }
 
@@ -252,6 +253,7 @@ struct sel_pipeline *sel_pipeline_new(struct lutra_select *select, struct lutra_
     p->acknowledged = lutra_strdup("");
     p->reconcile = lutra_task_new(select->env->loop, on_reconcile, p);
     p->release = lutra_timer_new(select->env->loop, on_release, p);
+    p->follower = lutra_follower_new(select->env, "select", view, LUTRA_SIDE_SOURCE);
     lutra_metrics_label(&labels, "pipeline", p->id);
     const char *l = lutra_buf_cstr(&labels);
     p->c_rows = lutra_metrics_counter(metrics, "lutra_select_rows_total", l,
@@ -286,6 +288,7 @@ void sel_pipeline_free(struct sel_pipeline *p)
     lutra_request_forget(p->select->env->coord, p);
     end_run(p);
     lutra_owner_free(p->owner);
+    lutra_follower_free(p->follower);
     lutra_timer_free(p->release);
     lutra_task_free(p->reconcile);
     lutra_metrics_label(&labels, "pipeline", p->id);

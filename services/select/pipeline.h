@@ -18,6 +18,7 @@
 #include "catalog/catalog.h"
 #include "coord/owner.h"
 #include "daemon/env.h"
+#include "daemon/follow.h"
 #include "select/select.h"
 #include "select/slicer.h"
 #include "select/window.h"
@@ -81,6 +82,7 @@ struct sel_pipeline {
     struct lutra_bus_pair buses; /* of the definition that stands now */
     bool blocked;                /* this process does not have them */
     struct lutra_owner *owner;
+    struct lutra_follower *follower;
     struct lutra_task *reconcile;
     struct lutra_timer *release; /* STOP: how long what is in flight may take */
     bool released;               /* that time is over */

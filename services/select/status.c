@@ -17,6 +17,9 @@ void sel_status_update(struct sel_pipeline *p)
             p->max_in_flight = p->last.max_in_flight;
         }
         lutra_gauge_set(p->g_epoch, (double)p->run->origin.epoch);
+        lutra_follower_position(p->follower, p->last.acknowledged && p->last.acknowledged[0]
+                                                 ? p->last.acknowledged
+                                                 : p->run->origin.position);
     }
     lutra_gauge_set(p->g_in_flight, (double)p->last.in_flight);
     lutra_gauge_set(p->g_bytes, (double)p->last.bytes);
@@ -63,6 +66,7 @@ void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
     set_text(entry, "warning", warning);
     (void)json_object_set_new(entry, "owner", json_boolean(sel_owns(p)));
     (void)json_object_set_new(entry, "paused", json_boolean(!sel_permitted(p)));
+    set_text(entry, "media_note", lutra_follower_note(p->follower));
     set_text(entry, "source_member", p->run ? p->run->origin.source_member : "");
     set_u64(entry, "epoch", p->used_epoch);
     set_text(entry, "read", p->read);

@@ -148,6 +148,7 @@ static int start_ports(struct lutra_daemon *daemon, struct lutra_error *err)
         .standby_delay_ms = daemon->config->standby_delay_ms,
         .source_new = daemon->ports->source_new,
         .target_new = daemon->ports->target_new,
+        .scout_new = daemon->ports->scout_new,
     };
     daemon->http = lutra_http_server_new(daemon->loop, daemon->config->http_listen, NULL, err);
     if (daemon->http == NULL) {

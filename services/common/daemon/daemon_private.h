@@ -29,6 +29,9 @@ struct lutra_daemon_ports {
                                        const struct lutra_endpoint *endpoint,
                                        const char *pipeline,
                                        const struct lutra_pipeline_def *def);
+    struct lutra_scout *(*scout_new)(const struct lutra_env *env,
+                                     const struct lutra_endpoint *group,
+                                     const char *pipeline);
 };
 extern const struct lutra_daemon_ports lutra_daemon_real_ports;
 

@@ -6,6 +6,7 @@
 #include "base/metrics.h"
 #include "bus/buses.h"
 #include "coord/coord.h"
+#include "db/scout.h"
 #include "db/source.h"
 #include "db/target.h"
 #include "loop/loop.h"
@@ -28,6 +29,10 @@ struct lutra_env {
                                        const struct lutra_endpoint *endpoint,
                                        const char *pipeline,
                                        const struct lutra_pipeline_def *def);
+    /* NULL: nobody follows by himself. pipeline: of a target; NULL: a source. */
+    struct lutra_scout *(*scout_new)(const struct lutra_env *env,
+                                     const struct lutra_endpoint *group,
+                                     const char *pipeline);
     void *ports_arg;
 };
 

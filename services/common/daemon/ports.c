@@ -37,11 +37,18 @@ static struct lutra_target *target_new(const struct lutra_env *env,
     return lutra_target_mysql_new(env->loop, endpoint, pipeline, def);
 }
 
+static struct lutra_scout *
+scout_new(const struct lutra_env *env, const struct lutra_endpoint *group, const char *pipeline)
+{
+    return lutra_scout_mysql_new(env->loop, group, pipeline);
+}
+
 const struct lutra_daemon_ports lutra_daemon_real_ports = {
     .coord_new = coord_new,
     .bus_new = bus_new,
     .source_new = source_new,
     .target_new = target_new,
+    .scout_new = scout_new,
 };
 
 int lutra_daemon_main(const struct lutra_service *service, int argc, char **argv)
