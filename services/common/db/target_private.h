@@ -44,7 +44,10 @@ struct lutra_work {
     bool bulk;                 /* MariaDB's array binding */
     uint64_t max_packet_bytes; /* of the server */
     int lock;                  /* n of the named lock held, -1: none */
-    bool ring_seen;            /* this connection has shown the newest unit */
+    /* Of the connection before, when it held a lock: it may go on at the server. */
+    unsigned long former_id; /* 0: none */
+    int former_lock;
+    bool ring_seen; /* this connection has shown the newest unit */
     struct lutra_stmt *statements;
     struct lutra_ttable *tables;
     size_t n_charsets; /* by collation number */
@@ -80,6 +83,12 @@ int lutra_work_kill_holders(struct lutra_work *work, struct lutra_error *err) LU
 int lutra_work_kill(struct lutra_work *work,
                     unsigned long id,
                     struct lutra_error *err) LUTRA_MUST_CHECK;
+/* KILLs that connection if it still is the one that holds that named lock: its number may be
+ * another's by now. */
+int lutra_work_end_connection(struct lutra_work *work,
+                              unsigned long id,
+                              int lock,
+                              struct lutra_error *err) LUTRA_MUST_CHECK;
 int lutra_work_lock_wait(struct lutra_work *work,
                          unsigned seconds,
                          struct lutra_error *err) LUTRA_MUST_CHECK;

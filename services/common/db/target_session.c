@@ -48,6 +48,10 @@ int lutra_session_set(struct lutra_conn *conn, struct lutra_error *err)
 
 void lutra_work_disconnect(struct lutra_work *work)
 {
+    if (work->lock >= 0) {
+        work->former_id = work->conn.id;
+        work->former_lock = work->lock;
+    }
     lutra_conn_close(&work->conn);
     lutra_stmt_forget_all(work);
     lutra_tables_forget(work);
@@ -113,6 +117,32 @@ static int check_primary(struct lutra_work *work, struct lutra_error *err)
                       : 0;
 }
 
+int lutra_work_end_connection(struct lutra_work *work,
+                              unsigned long id,
+                              int lock,
+                              struct lutra_error *err)
+{
+    lutra_error_clear(err);
+    LUTRA_AUTO_FREE char *holder = lutra_conn_text(
+        &work->conn, err, "SELECT IS_USED_LOCK('lutra.%s.%d')", work->pipeline, lock);
+    if (!holder) {
+        return err->class == LUTRA_OK ? 0 : -1;
+    }
+    return strtoul(holder, NULL, 10) == id ? lutra_work_kill(work, id, err) : 0;
+}
+
+/* A server that has not been told of the end, because the network was away, keeps the former
+ * connection for hours, with the locks of the unit that was open. */
+static int end_former(struct lutra_work *work, struct lutra_error *err)
+{
+    if (work->former_id &&
+        lutra_work_end_connection(work, work->former_id, work->former_lock, err)) {
+        return -1;
+    }
+    work->former_id = 0;
+    return 0;
+}
+
 int lutra_work_connect(struct lutra_work *work, struct lutra_error *err)
 {
     if (work->conn.mysql) {
@@ -124,7 +154,8 @@ int lutra_work_connect(struct lutra_work *work, struct lutra_error *err)
     }
     work->stats.reconnects++;
     if (lutra_session_set(&work->conn, err) || look_at_server(work, err) ||
-        check_primary(work, err) || lutra_conn_exec(&work->conn, err, "COMMIT")) {
+        check_primary(work, err) || end_former(work, err) ||
+        lutra_conn_exec(&work->conn, err, "COMMIT")) {
         lutra_work_disconnect(work);
         return -1;
     }

@@ -212,29 +212,13 @@ static int send_commit(struct lutra_work *work, struct lutra_error *err)
     return mysql_read_query_result(mysql) ? lutra_conn_error(&work->conn, err) : 0;
 }
 
-/* Ends the old connection at the server if it still is the one that held our named lock: its number
- * may be another's by now. */
-static int end_old_connection(struct lutra_work *work,
-                              unsigned long old_id,
-                              int old_lock,
-                              struct lutra_error *err)
-{
-    lutra_error_clear(err);
-    LUTRA_AUTO_FREE char *holder = lutra_conn_text(
-        &work->conn, err, "SELECT IS_USED_LOCK('lutra.%s.%d')", work->pipeline, old_lock);
-    if (!holder) {
-        return err->class == LUTRA_OK ? 0 : -1;
-    }
-    return strtoul(holder, NULL, 10) == old_id ? lutra_work_kill(work, old_id, err) : 0;
-}
-
 static int ask_slot(struct lutra_work *work,
                     unsigned long old_id,
                     int old_lock,
                     struct slot_state *slot,
                     struct lutra_error *err)
 {
-    if (lutra_work_connect(work, err) || end_old_connection(work, old_id, old_lock, err) ||
+    if (lutra_work_connect(work, err) || lutra_work_end_connection(work, old_id, old_lock, err) ||
         lutra_work_lock_wait(work, SHORT_LOCK_WAIT_S, err) || read_slot(work, slot, err) ||
         lutra_conn_exec(&work->conn, err, "ROLLBACK") ||
         lutra_work_lock_wait(work, LOCK_WAIT_S, err)) {

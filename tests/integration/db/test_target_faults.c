@@ -1,4 +1,8 @@
 /* Fences, zombies, and COMMITs whose answer never came. */
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include "base/fault.h"
 #include "target_fixture.h"
 
@@ -327,6 +331,67 @@ Test(target_faults, a_commit_that_was_killed_is_known_not_to_be_there)
 Test(target_faults, a_commit_that_still_hangs_is_ended_before_the_slot_is_read)
 {
     commit_under_read_lock(false);
+}
+
+/* ---- a server that is not told that a connection has ended ---- */
+
+enum { MAX_FD = 256 };
+
+/* Marks the descriptors that are connected to the target; how many there are. */
+static int mark_connections(bool marked[MAX_FD])
+{
+    int n = 0;
+    for (int fd = 0; fd < MAX_FD; fd++) {
+        struct sockaddr_un peer = {0};
+        socklen_t len = sizeof peer;
+        marked[fd] = getpeername(fd, (struct sockaddr *)&peer, &len) == 0 &&
+                     peer.sun_family == AF_UNIX &&
+                     strcmp(peer.sun_path, lutra_test_stack()->target.socket) == 0;
+        n += marked[fd];
+    }
+    return n;
+}
+
+/* From here on this side hears that the connection is dead; the server hears nothing. What keeps it
+ * open there; close it in the end. */
+static int cut_off(int fd)
+{
+    int kept = dup(fd), dead[2];
+    cr_assert(kept >= 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, dead) == 0);
+    close(dead[1]);
+    cr_assert_eq(dup2(dead[0], fd), fd);
+    close(dead[0]);
+    return kept;
+}
+
+Test(target_faults, a_connection_that_the_server_takes_for_alive_holds_nothing_up)
+{
+    bool before[MAX_FD], after[MAX_FD];
+    struct lutra_error err = {0};
+    int ours = -1;
+    lutra_sql_exec(sql, "CREATE TABLE t (id INT PRIMARY KEY)");
+    lutra_target_close(target);
+    LUTRA_WAIT_FOR(mark_connections(before) == 1, 10000); /* the test's own */
+    struct batch *b = insert_of(1);
+    unit_begin(target, fence, 1, 0);
+    cr_assert_eq(sync_apply(loop, target, batch_get(b), &err), LUTRA_OK, "%s", err.msg);
+    cr_assert_eq(mark_connections(after), 2);
+    for (int fd = 0; fd < MAX_FD; fd++) {
+        ours = after[fd] && !before[fd] ? fd : ours;
+    }
+    cr_assert_geq(ours, 0);
+    int64_t id = connection_of("0");
+    int kept = cut_off(ours);
+    cr_assert_neq(sync_apply(loop, target, batch_get(b), &err), LUTRA_OK);
+    cr_assert_eq(connection_of("0"), id, "the server has noticed: nothing is proven");
+    (void)sync_rollback(loop, target, NULL);
+    uint64_t began_ms = lutra_test_now_ms();
+    cr_assert_eq(sync_unit(loop, target, fence, 1, 0, batch_get(b), &err), LUTRA_OK, "%s", err.msg);
+    cr_assert_lt(lutra_test_now_ms() - began_ms, lutra_test_scaled_ms(2000),
+                 "it waited for the locks of its own former connection");
+    cr_assert_eq(rows_of_t(), 1);
+    batch_free(b);
+    close(kept);
 }
 
 Test(target_faults, fault_points_fail_the_unit_and_it_can_be_repeated)
