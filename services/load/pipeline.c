@@ -128,6 +128,9 @@ static void on_message(const struct lutra_bus_message *message, void *arg)
     struct lutra_error err = {0};
     const uint8_t *payload;
     size_t len;
+    if (p->state == LDR_STANDBY) {
+        return; /* only reading along */
+    }
     p->last_message_ms = now_ms(p);
     (void)LUTRA_FAULT("load.received");
     int64_t first = lutra_assembler_first_offset(p->assembler);
@@ -165,8 +168,15 @@ static void on_reset(int64_t from, int64_t to, void *arg)
                LUTRA_F_I64("to", to));
 }
 
-static const struct lutra_bus_reader_handler reader_handler = {.on_message = on_message,
-                                                               .on_reset = on_reset};
+static void on_start(int64_t offset, void *arg)
+{
+    struct ldr_pipeline *p = arg;
+    (void)offset;
+    p->reader_started = true;
+}
+
+static const struct lutra_bus_reader_handler reader_handler = {
+    .on_message = on_message, .on_start = on_start, .on_reset = on_reset};
 
 static void topics_ready(const struct lutra_error *err, void *arg)
 {
@@ -176,20 +186,18 @@ static void topics_ready(const struct lutra_error *err, void *arg)
     }
 }
 
-static void reader_open(struct ldr_pipeline *p)
+/* A new consumer needs a second or more for its first message. A standby therefore reads along at
+ * the topic's end and throws away what comes: of the epoch that it makes when it takes over nothing
+ * is published before that. */
+static void read_along(struct ldr_pipeline *p)
 {
-    if (p->reader != NULL) {
-        return;
+    char load[80];
+    if (p->reader == NULL && p->state == LDR_STANDBY) {
+        p->reader_bus = p->wanted_buses.target;
+        p->reader =
+            lutra_bus_reader_new(p->reader_bus, "lutra-load", lutra_topic_name(p->id, "load", load),
+                                 0, LUTRA_BUS_START_END, &reader_handler, p);
     }
-    char load[80], termin[80];
-    lutra_topic_name(p->id, "load", load);
-    lutra_topic_name(p->id, "termin", termin);
-    struct lutra_bus_topic in = {.name = load, .partitions = 1, .retention_ms = 86400000};
-    struct lutra_bus_topic out = {.name = termin, .partitions = 1, .retention_ms = 3600000};
-    lutra_bus_ensure_topics(p->buses.target, &in, 1, topics_ready, p);
-    lutra_bus_ensure_topics(p->buses.source, &out, 1, topics_ready, p);
-    p->reader = lutra_bus_reader_new(p->buses.target, "lutra-load", load, 0,
-                                     LUTRA_BUS_START_COMMITTED, &reader_handler, p);
 }
 
 static void reader_close(struct ldr_pipeline *p)
@@ -199,8 +207,29 @@ static void reader_close(struct ldr_pipeline *p)
         lutra_bus_reader_free(p->reader);
         p->reader = NULL;
     }
+    p->reader_started = false;
     lutra_assembler_reset(p->assembler);
     ldr_offsets_fini(&p->offsets);
+}
+
+static void reader_open(struct ldr_pipeline *p)
+{
+    char load[80], termin[80];
+    /* Where it reads must be settled before anybody publishes for us. */
+    if (p->reader != NULL && (!p->reader_started || p->reader_bus != p->buses.target)) {
+        reader_close(p);
+    }
+    lutra_topic_name(p->id, "load", load);
+    lutra_topic_name(p->id, "termin", termin);
+    struct lutra_bus_topic in = {.name = load, .partitions = 1, .retention_ms = 86400000};
+    struct lutra_bus_topic out = {.name = termin, .partitions = 1, .retention_ms = 3600000};
+    lutra_bus_ensure_topics(p->buses.target, &in, 1, topics_ready, p);
+    lutra_bus_ensure_topics(p->buses.source, &out, 1, topics_ready, p);
+    if (p->reader == NULL) {
+        p->reader_bus = p->buses.target;
+        p->reader = lutra_bus_reader_new(p->reader_bus, "lutra-load", load, 0,
+                                         LUTRA_BUS_START_COMMITTED, &reader_handler, p);
+    }
 }
 
 /* ---- ownership and epochs ---- */
@@ -463,6 +492,7 @@ static void on_owner(enum lutra_owner_state state, void *arg)
         if (p->state != LDR_STANDBY && p->state != LDR_IDLE) {
             ldr_disown(p, LDR_STANDBY, "the owner node is gone");
         }
+        read_along(p);
         break;
     case LUTRA_OWNER_SUSPENDED:
         break; /* the fence protects: go on */
@@ -477,6 +507,7 @@ static void contend(struct ldr_pipeline *p)
     uint64_t delay_ms = env->standby_delay_ms > 0 ? env->standby_delay_ms : STANDBY_DELAY_MS;
     p->owner = lutra_owner_new(env->coord, lutra_path_pipeline(p->id, "load", path), env->instance,
                                delay_ms, on_owner, p);
+    read_along(p);
 }
 
 static void stop(struct ldr_pipeline *p, const char *reason)

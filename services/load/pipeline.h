@@ -112,6 +112,8 @@ struct ldr_pipeline {
 
     /* the stream */
     struct lutra_bus_reader *reader;
+    struct lutra_bus *reader_bus; /* it reads there */
+    bool reader_started;          /* where it begins is settled */
     struct lutra_assembler *assembler;
     struct ldr_window window;
     struct ldr_offsets offsets;
