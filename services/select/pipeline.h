@@ -60,6 +60,8 @@ struct sel_run {
     struct lutra_bus_pair buses;
     struct lutra_timer *again; /* repeats what failed: topics, or check and stream */
     struct lutra_timer *due;   /* the open batch */
+    struct lutra_timer *step;  /* how long a step on the way to the stream may take */
+    uint64_t step_since_ms;
     struct lutra_backoff backoff;
     uint64_t trouble_since_ms; /* of the source; 0: none */
     bool source_open, source_paused, source_idle;
@@ -154,6 +156,10 @@ void sel_ask_cb(void *arg);
 void sel_failed(struct sel_run *run, const struct lutra_error *err);
 
 /* stall.c */
+/* A step before the stream begins (TOPICS, CHECK, RESOLVE): it is taken anew when it does not end.
+ */
+void sel_stall_step(struct sel_run *run);
+void sel_stall_step_cb(void *arg); /* run->step */
 void sel_stall_overdue(struct sel_run *run);
 /* What is waited for, when that has lasted some seconds; "" */
 void sel_stall_describe(const struct sel_pipeline *p, char *text, size_t size);

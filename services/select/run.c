@@ -165,6 +165,7 @@ void sel_run_start(struct sel_run *run)
         {lutra_topic_name(run->p->id, "termin", names[2]), 1, HOUR_MS},
     };
     sel_set_state(run->p, SEL_TOPICS, "");
+    sel_stall_step(run);
     lutra_bus_ensure_topics(run->buses.source, topics, 3, on_source_topics, run);
 }
 
@@ -247,6 +248,7 @@ struct sel_run *sel_run_new(struct sel_pipeline *p)
     run->again = lutra_timer_new(env->loop, on_again, run);
     run->due = lutra_timer_new(env->loop, on_due, run);
     run->ask = lutra_timer_new(env->loop, sel_ask_cb, run);
+    run->step = lutra_timer_new(env->loop, sel_stall_step_cb, run);
     run->backoff = (struct lutra_backoff){.min_ms = RETRY_MIN_MS, .max_ms = RETRY_MAX_MS};
     struct sel_window_config config = {
         .bus = run->buses.source,
@@ -293,6 +295,7 @@ void sel_run_free(struct sel_run *run)
     lutra_timer_free(run->again);
     lutra_timer_free(run->due);
     lutra_timer_free(run->ask);
+    lutra_timer_free(run->step);
     lutra_origin_fini(&run->origin);
     lutra_endpoint_free(run->endpoint);
     lutra_channel_free(run->channel);

@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/log.h"
+#include "base/mem.h"
 #include "select/pipeline.h"
 
 enum {
@@ -40,6 +42,65 @@ static bool in_stream(const struct sel_pipeline *p)
            (p->state == SEL_STREAM || p->state == SEL_DRAINING || p->state == SEL_BACKOFF);
 }
 
+/* ---- on the way to the stream ---- */
+
+static const char *step_name(const struct sel_pipeline *p)
+{
+    switch (p->state) {
+    case SEL_TOPICS:
+        return p->run->termin ? "the end of topic termin" : "the topics";
+    case SEL_CHECK:
+        return "the source's answer about its settings";
+    case SEL_RESOLVE:
+        return "the source's answer about where to begin";
+    case SEL_IDLE:
+    case SEL_STANDBY:
+    case SEL_WAITING:
+    case SEL_STREAM:
+    case SEL_BACKOFF:
+    case SEL_DRAINING:
+    case SEL_HALTED:
+    case SEL_BLOCKED:
+        break;
+    }
+    return NULL;
+}
+
+void sel_stall_step(struct sel_run *run)
+{
+    run->step_since_ms = lutra_loop_now_ms(run->p->select->env->loop);
+    lutra_timer_start(run->step, STALL_MS);
+}
+
+void sel_stall_step_cb(void *arg)
+{
+    struct sel_run *run = arg;
+    struct sel_pipeline *p = run->p;
+    const char *what = step_name(p);
+    struct lutra_error err;
+    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
+    if (!what || lutra_timer_active(run->again)) {
+        return; /* it is over, or told and tried again already */
+    }
+    LUTRA_WARN("select.step_overdue", LUTRA_F_STR("pipeline", p->id),
+               LUTRA_F_STR("state", sel_state_name(p->state)), LUTRA_F_STR("waits_for", what));
+    (void)lutra_error_set(&err, LUTRA_RETRY, 0, "%s did not come within %d s", what,
+                          STALL_MS / 1000);
+    if (p->state != SEL_TOPICS) {
+        sel_trouble(run, &err);
+        return;
+    }
+    lutra_bus_pair_forget(&run->buses, run);
+    if (run->termin) {
+        lutra_bus_reader_free(run->termin);
+        run->termin = NULL;
+    }
+    sel_set_state(p, SEL_TOPICS, err.msg);
+    sel_run_start(run);
+}
+
+/* ---- in the stream ---- */
+
 static void describe(const struct sel_window_stats *stats, char *text, size_t size)
 {
     (void)snprintf(text, size,
@@ -51,9 +112,13 @@ static void describe(const struct sel_window_stats *stats, char *text, size_t si
 
 void sel_stall_describe(const struct sel_pipeline *p, char *text, size_t size)
 {
+    const char *step = p->run ? step_name(p) : NULL;
     struct sel_window_stats stats;
     text[0] = '\0';
-    if (in_stream(p)) {
+    if (step) {
+        (void)snprintf(text, size, "%s, for %" PRIu64 " s", step,
+                       (lutra_loop_now_ms(p->select->env->loop) - p->run->step_since_ms) / 1000);
+    } else if (in_stream(p)) {
         sel_window_stats(p->run->window, &stats);
         if (stats.oldest && stats.still_ms >= TELL_MS) {
             describe(&stats, text, size);

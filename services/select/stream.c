@@ -250,6 +250,7 @@ static void resolve_start(struct sel_run *run)
         return;
     }
     sel_set_state(run->p, SEL_RESOLVE, "");
+    sel_stall_step(run);
     lutra_source_resolve(run->source, run->def->start, run->def->start_text, on_resolved, run);
 }
 
@@ -362,6 +363,7 @@ void sel_stream_check(struct sel_run *run)
 {
     struct lutra_error err;
     sel_set_state(run->p, SEL_CHECK, "");
+    sel_stall_step(run);
     if (!run->endpoint) {
         run->endpoint =
             lutra_endpoint_resolve(lutra_channel_endpoint(run->channel, run->def->source),
