@@ -41,10 +41,73 @@ static struct lutra_target *target_new(const struct lutra_env *env,
                                        const struct lutra_pipeline_def *def)
 {
     struct world_node *node = env->ports_arg;
-    (void)endpoint;
+    struct lutra_mem_db *db = node->world->db;
     (void)def;
-    node->target = lutra_target_mem_new(node->world->db, pipeline);
+    if (endpoint->member != NULL) {
+        db = endpoint->member[0] == 'b' ? node->world->member_b : node->world->member_a;
+        cr_assert_not_null(db, "connected to member %s", endpoint->member);
+    }
+    node->target = lutra_target_mem_new(db, pipeline);
     return node->target;
+}
+
+/* A scout that sees what the test says. */
+struct world_scout {
+    struct lutra_scout scout;
+    struct world *world;
+    struct lutra_timer *timer;
+    char member[64]; /* "": all */
+    void (*done)(const struct lutra_member_view *, size_t, void *);
+    void *arg;
+};
+
+static void on_looked(void *arg)
+{
+    struct world_scout *s = arg;
+    const struct lutra_member_view *views = s->world->views;
+    size_t n = 3;
+    for (size_t i = 0; s->member[0] && i < 3; i++) {
+        if (strcmp(s->world->views[i].name, s->member) == 0) {
+            views = &s->world->views[i];
+            n = 1;
+        }
+    }
+    s->done(views, n, s->arg);
+}
+
+static void scout_look(struct lutra_scout *scout,
+                       const char *member,
+                       const char *position,
+                       void (*done)(const struct lutra_member_view *, size_t, void *),
+                       void *arg)
+{
+    struct world_scout *s = (struct world_scout *)scout;
+    (void)position;
+    (void)snprintf(s->member, sizeof s->member, "%s", member != NULL ? member : "");
+    s->done = done;
+    s->arg = arg;
+    lutra_timer_start(s->timer, 10);
+}
+
+static void scout_free(struct lutra_scout *scout)
+{
+    struct world_scout *s = (struct world_scout *)scout;
+    lutra_timer_free(s->timer);
+    lutra_free(s);
+}
+
+static struct lutra_scout *
+scout_new(const struct lutra_env *env, const struct lutra_endpoint *group, const char *pipeline)
+{
+    static const struct lutra_scout_ops ops = {.look = scout_look, .free = scout_free};
+    struct world_node *node = env->ports_arg;
+    struct world_scout *s = LUTRA_NEW(struct world_scout);
+    cr_assert_eq(group->n_members, 3);
+    cr_assert_str_eq(pipeline, WORLD_PIPELINE, "a target");
+    s->scout.ops = &ops;
+    s->world = node->world;
+    s->timer = lutra_timer_new(env->loop, on_looked, s);
+    return &s->scout;
 }
 
 static void node_up(struct world_node *node)
@@ -63,6 +126,7 @@ static void node_up(struct world_node *node)
         .site = node->stage == LUTRA_STAGE_LOAD ? w->target_site : w->source_site,
         .source_new = source_new,
         .target_new = target_new,
+        .scout_new = scout_new,
         .ports_arg = node,
     };
     node->bus = lutra_bus_mem_new(w->broker, node->instance);
@@ -212,10 +276,10 @@ void world_define(struct world *w, const char *yaml)
     struct lutra_buf json = {0};
     LUTRA_AUTO_FREE char *text = lutra_asprintf(
         "channel: c\nsources:\n  s: {type: mariadb, host: s, user: u}\n"
-        "  t: {type: mariadb, host: t, user: u}\npipelines:\n  - name: " WORLD_PIPELINE
+        "  t: %s\npipelines:\n  - name: " WORLD_PIPELINE
         "\n    source: s\n    target: t\n    start: earliest\n    partitions: 4\n%s"
         "    pairs:\n      - source: {schema: shop, table: \"*\"}\n",
-        yaml);
+        w->target_yaml != NULL ? w->target_yaml : "{type: mariadb, host: t, user: u}", yaml);
     struct lutra_channel *channel = lutra_channel_parse(text, strlen(text), "test", &err);
     cr_assert_not_null(channel, "%s", err.msg);
     channel->version = ++w->config_version;
@@ -270,6 +334,12 @@ void world_free(struct world *w)
 {
     for (size_t i = 0; i < w->n; i++) {
         world_kill(&w->nodes[i]);
+    }
+    if (w->member_a != w->db) {
+        lutra_mem_db_free(w->member_a);
+    }
+    if (w->member_b != w->db) {
+        lutra_mem_db_free(w->member_b);
     }
     lutra_mem_db_free(w->db);
     lutra_mem_binlog_free(w->binlog);

@@ -35,7 +35,12 @@ struct world {
     struct lutra_mem_broker *broker, *far; /* the buses "default" and "far" */
     struct lutra_mem_tree *tree;
     struct lutra_mem_binlog *binlog;
-    struct lutra_mem_db *db;
+    struct lutra_mem_db *db; /* the target; of a media group its current member, for checks */
+    /* When the target is a group (YAML of the endpoint; NULL: a single server): its members, and
+     * what a look at them says. */
+    const char *target_yaml;
+    struct lutra_mem_db *member_a, *member_b;
+    struct lutra_member_view views[3];
     struct world_node nodes[WORLD_NODES];
     size_t n;
     char source_site[41], target_site[41]; /* load stands at the latter, the rest at the former */

@@ -446,3 +446,69 @@ Test(media, a_member_without_the_checkpoint_is_refused_by_name, .timeout = 240)
     equal(&c);
     cluster_end(&c);
 }
+
+/* ---- follow: auto ---- */
+
+static bool is_told(struct cluster *c, struct lutra_test_service *service, const char *what)
+{
+    char *note = cluster_state_text(c, service, "media_note");
+    bool told = strstr(note, what) != NULL;
+    free(note);
+    return told;
+}
+
+/* kill -9 of the primary: nothing is switched until a standby was promoted, then by itself. */
+Test(media, a_killed_source_is_followed_to_the_standby_that_was_promoted, .timeout = 240)
+{
+    struct cluster c;
+    struct workload w = {.c = &c};
+    struct pair source;
+    pair_start(&source, "src", "primary: a, follow: auto");
+    cluster_start(
+        &c, &(struct cluster_options){.source = &source.a, .source_endpoint = source.endpoint});
+    workload_tables(&c);
+    go(&c);
+    workload_for(&w, 1500);
+    catch_up(source.sa, source.sb);
+    lutra_test_server_kill9("src-a", "mariadb");
+    LUTRA_WAIT_FOR(is_told(&c, &c.selects[0], "a cannot be reached, b is read_only"), 20000);
+    cr_assert_not(uses(&c, "source", "b"));
+    promote(source.sb);
+    uint64_t began = lutra_test_now_ms();
+    write_at(&c, &source.b);
+    workload_step(&w);
+    LUTRA_WAIT_FOR(uses(&c, "source", "b"), 30000);
+    cluster_sync(&c, 30000);
+    measured("source promoted, followed, a row is there", began);
+    workload_for(&w, 500);
+    equal(&c);
+    char *media = media_of(&c);
+    cr_assert(media && strstr(media, "select/") && strstr(media, "(auto)"), "%s", media);
+    free(media);
+    cluster_end(&c);
+}
+
+Test(media, a_killed_target_is_followed_to_the_standby_that_was_promoted, .timeout = 240)
+{
+    struct cluster c;
+    struct workload w = {.c = &c};
+    struct pair target;
+    pair_start(&target, "dst", "primary: a, follow: auto");
+    cluster_start(
+        &c, &(struct cluster_options){.target = &target.a, .target_endpoint = target.endpoint});
+    workload_tables(&c);
+    go(&c);
+    workload_for(&w, 1500);
+    lutra_test_server_kill9("dst-a", "mariadb");
+    workload_for(&w, 1500);
+    LUTRA_WAIT_FOR(is_told(&c, &c.loads[0], "a cannot be reached, b is read_only"), 20000);
+    promote(target.sb);
+    uint64_t began = lutra_test_now_ms();
+    read_at(&c, &target.b);
+    workload_step(&w);
+    cluster_sync(&c, 60000);
+    measured("target promoted, followed, a row is there", began);
+    cr_assert(uses(&c, "target", "b"));
+    equal(&c);
+    cluster_end(&c);
+}
