@@ -185,7 +185,7 @@ Test(media, a_source_is_switched_between_primary_and_standby_under_load, .timeou
     workload_tables(&c);
     catch_up(source.sa, source.sb);
     cluster_go(&c);
-    cr_assert(uses(&c, "source", "b"), "the standby is read from");
+    LUTRA_WAIT_FOR(uses(&c, "source", "b"), 20000); /* the standby */
     workload_start(&w, &c, 25, 40);
     workload_for(&w, 2000);
     int64_t epoch = cluster_epoch(&c);
@@ -381,7 +381,7 @@ Test(media, a_target_that_lost_the_last_second_goes_on_from_its_own_checkpoint, 
     read_at(&c, &target.b);
     cluster_sync(&c, 30000);
     measured("target switched, a row is there", began);
-    cr_assert(uses(&c, "target", "b"));
+    LUTRA_WAIT_FOR(uses(&c, "target", "b"), 20000);
     cr_assert_gt(cluster_epoch(&c), epoch, "above what the former target had");
     workload_finish(&w);
     cluster_end(&c);
@@ -408,7 +408,7 @@ Test(media, a_target_is_switched_to_and_fro_under_load, .timeout = 240)
     promote(target.sb);
     read_at(&c, &target.b);
     cluster_sync(&c, 60000);
-    cr_assert(uses(&c, "target", "b"));
+    LUTRA_WAIT_FOR(uses(&c, "target", "b"), 20000);
     workload_for(&w, 1000);
 
     replicate(target.sa, &target.b);
@@ -508,7 +508,7 @@ Test(media, a_killed_target_is_followed_to_the_standby_that_was_promoted, .timeo
     workload_step(&w);
     cluster_sync(&c, 60000);
     measured("target promoted, followed, a row is there", began);
-    cr_assert(uses(&c, "target", "b"));
+    LUTRA_WAIT_FOR(uses(&c, "target", "b"), 20000);
     equal(&c);
     cluster_end(&c);
 }
