@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "load/pipeline.h"
+#include "model/json_text.h"
 
 /* Of what is applied, or of what waits, whichever is worse: a stuck load must not look well. */
 double ldr_lag_now_ms(struct ldr_pipeline *p)
@@ -63,11 +64,13 @@ void ldr_pipeline_json(struct ldr_pipeline *p, json_t *array)
     }
     (void)json_object_set_new(entry, "waits", json_string(p->state == LDR_RUN ? p->waits : ""));
     ldr_stall_warning(p, warning, sizeof warning);
-    (void)json_object_set_new(entry, "warning", json_string(warning));
+    const char *note = lutra_follower_note(p->follower);
+    (void)json_object_set_new(entry, "warning",
+                              lutra_json_text(warning[0] != '\0' ? warning : note));
     (void)json_object_set_new(entry, "owner", json_boolean(ldr_owns(p)));
     (void)json_object_set_new(
         entry, "position", json_string(p->ring.position_text != NULL ? p->ring.position_text : ""));
-    (void)json_object_set_new(entry, "media_note", json_string(lutra_follower_note(p->follower)));
+    (void)json_object_set_new(entry, "media_note", lutra_json_text(note));
     (void)json_object_set_new(entry, "target_member", json_string(p->target_member));
     (void)json_object_set_new(entry, "target_went_back", json_string(p->went_back));
     set_int(entry, "epoch", p->epoch);

@@ -63,7 +63,7 @@ void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
         set_text(entry, "error_class", lutra_error_class_name(LUTRA_CONFIG));
     }
     set_text(entry, "waits", waits);
-    set_text(entry, "warning", warning);
+    set_text(entry, "warning", warning[0] ? warning : lutra_follower_note(p->follower));
     (void)json_object_set_new(entry, "owner", json_boolean(sel_owns(p)));
     (void)json_object_set_new(entry, "paused", json_boolean(!sel_permitted(p)));
     set_text(entry, "media_note", lutra_follower_note(p->follower));
