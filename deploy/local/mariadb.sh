@@ -20,6 +20,8 @@ mariadb_start() {
     fi
     [ -f "$dir/my.cnf" ] || mariadb_config "$dir" "$port" "$@" >"$dir/my.cnf"
     sed -i "s/^port=.*/port=$port/" "$dir/my.cnf"
+    # Of its own: a server that starts removes the temporary tables that it finds in its tmpdir.
+    mkdir -p "$dir/tmp"
     daemon_start "$dir/mariadb.pid" "$dir/mariadb.log" mariadbd --defaults-file="$dir/my.cnf"
     daemon_await "$dir/mariadb.pid" "$dir/mariadb.log" mariadb_sql "$dir" 'DO 1'
 }
@@ -49,6 +51,7 @@ mariadb_config() { # DIR PORT [OPTION=VALUE...]
 [mariadbd]
 user=$(id -un)
 datadir=$dir/data
+tmpdir=$dir/tmp
 socket=$dir/mariadb.sock
 pid-file=$dir/data/mariadbd.pid-file
 port=$port

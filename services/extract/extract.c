@@ -158,8 +158,9 @@ int lutra_extract_work(const struct lutra_pipeline *pipeline,
                        struct lutra_error *err)
 {
     struct extraction x = {0};
-    const Lutra__RawBatch *raw = lutra_wire_raw_batch(arena, payload, len, err);
-    if (!raw || lutra_stage_check_head(pipeline, envelope, raw->head, err)) {
+    const Lutra__RawBatch *raw =
+        lutra_stage_raw_batch(pipeline, envelope, payload, len, arena, err);
+    if (!raw) {
         return -1;
     }
     x.tables = view_tables(pipeline->def, raw, arena);

@@ -1,5 +1,6 @@
 #include "load/pipeline.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -98,7 +99,10 @@ static bool accept_payload(struct ldr_pipeline *p,
     }
     struct ldr_batch *batch = ldr_batch_new(envelope, payload, len, first_offset, &err);
     if (batch == NULL) {
-        ldr_request(p, LUTRA_REQUEST_ROLLBACK, false, err.msg);
+        /* Not a batch of the stream, whatever its headers say. The real one, if this came in its
+         * place, is missed by its processId. */
+        LUTRA_WARN("load.message_refused", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(&err));
+        p->broken++;
         return false;
     }
     switch (ldr_window_put(&p->window, batch)) {
@@ -161,11 +165,20 @@ static void on_message(const struct lutra_bus_message *message, void *arg)
     }
 }
 
+/* What is gone is read again from the source: waiting for it would only cost time. */
 static void on_reset(int64_t from, int64_t to, void *arg)
 {
-    const struct ldr_pipeline *p = arg;
+    struct ldr_pipeline *p = arg;
+    char reason[192];
+    LUTRA_ASSERT(p->magic == LDR_PIPELINE_MAGIC);
     LUTRA_WARN("load.offset_gone", LUTRA_F_STR("pipeline", p->id), LUTRA_F_I64("from", from),
                LUTRA_F_I64("to", to));
+    if (p->state == LDR_RUN) {
+        (void)snprintf(reason, sizeof reason,
+                       "messages of lutra.%s.load are gone or corrupt from offset %" PRId64 " on",
+                       p->id, from);
+        ldr_request(p, LUTRA_REQUEST_RESTART, false, reason);
+    }
 }
 
 static void on_start(int64_t offset, void *arg)
@@ -649,6 +662,7 @@ static void on_tick(void *arg)
         ldr_position_tick(p);
         commit_offsets(p);
     }
+    ldr_silence_tick(p);
     lutra_gauge_set(p->g_lag, ldr_lag_now_ms(p) / 1000.0);
     lutra_gauge_set(p->g_buffered, (double)p->window.count);
 }
@@ -689,7 +703,7 @@ struct ldr_pipeline *ldr_pipeline_new(struct lutra_load *load, struct lutra_pipe
     p->origin_op.p = p;
     p->tick = lutra_timer_new(load->env->loop, on_tick, p);
     p->assembler = lutra_assembler_new(MAX_PAYLOAD_BYTES);
-    p->backoff = (struct lutra_backoff){.min_ms = 50, .max_ms = 2000};
+    p->backoff = (struct lutra_backoff){.min_ms = 50, .max_ms = 500};
     p->chain_end = lutra_strdup("");
     ldr_window_reset(&p->window, 0, 1);
     metrics_open(p);

@@ -125,10 +125,12 @@ struct ldr_pipeline {
     struct ldr_unit unit;
     struct ldr_call {            /* what the target was asked for, in order */
         struct ldr_batch *batch; /* apply: referenced; commit, rollback: NULL */
-        uint64_t generation;
+        uint64_t generation, at_ms;
     } * calls;
     size_t calls_head, calls_n, calls_cap;
     struct lutra_error unit_error; /* why the unit is being undone */
+    uint64_t answered_ms;          /* the target's last answer */
+    bool silence_told;             /* `reason` says that it does not answer */
     uint64_t consumed_process_id;  /* executed */
     uint64_t last_commit_ms;
     uint64_t last_message_ms;
@@ -209,6 +211,8 @@ void ldr_trouble(struct ldr_pipeline *p,
                  const struct lutra_error *err,
                  void (*again)(struct ldr_pipeline *p));
 void ldr_trouble_over(struct ldr_pipeline *p);
+/* Says so when the target has been silent for a while: a statement that hangs is no error yet. */
+void ldr_silence_tick(struct ldr_pipeline *p);
 void ldr_again_cb(void *arg); /* p->timer */
 /* Asks for ROLLBACK or RESTART; stays HALTED until the new epoch comes. */
 void ldr_request(struct ldr_pipeline *p,

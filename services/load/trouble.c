@@ -1,4 +1,5 @@
 /* What a load owner does about errors, and what it asks the others for. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #define UNREACHABLE_MS 30000u /* before the target was ever reached, until a standby may try */
 #define REQUEST_REPEAT_MS 5000u
 #define STAND_DOWN_MS 5000u
+#define SILENT_MS 6000u /* longer than a lock wait */
 #define MAX_FENCED_IN_A_ROW 3u
 
 void ldr_again_cb(void *arg)
@@ -22,8 +24,35 @@ void ldr_again_cb(void *arg)
     }
 }
 
+void ldr_silence_tick(struct ldr_pipeline *p)
+{
+    uint64_t now = lutra_loop_now_ms(p->load->env->loop), since_ms = now;
+    if (p->state != LDR_RUN) {
+        return;
+    }
+    if (p->calls_n > 0) {
+        uint64_t asked_ms = p->calls[p->calls_head].at_ms;
+        since_ms = asked_ms > p->answered_ms ? asked_ms : p->answered_ms;
+    }
+    if (now - since_ms >= SILENT_MS) {
+        p->silence_told = true;
+        (void)snprintf(p->reason, sizeof p->reason,
+                       "the target has not answered a statement for %" PRIu64
+                       " s: it hangs, its disk is full, or something is locked",
+                       (now - since_ms) / 1000);
+    } else if (p->silence_told) {
+        p->silence_told = false;
+        p->reason[0] = '\0';
+    }
+}
+
+/* Only what passed: why it stopped is kept until it runs again. */
 void ldr_trouble_over(struct ldr_pipeline *p)
 {
+    if (p->state == LDR_RUN) {
+        p->reason[0] = '\0';
+        p->silence_told = false;
+    }
     p->trouble_since_ms = 0;
     p->again = NULL;
     lutra_backoff_reset(&p->backoff);

@@ -36,7 +36,8 @@ static void call_push(struct ldr_pipeline *p, struct ldr_batch *batch)
     }
     struct ldr_call *call = &p->calls[(p->calls_head + p->calls_n++) % p->calls_cap];
     *call = (struct ldr_call){.batch = batch != NULL ? ldr_batch_ref(batch) : NULL,
-                              .generation = p->generation};
+                              .generation = p->generation,
+                              .at_ms = lutra_loop_now_ms(p->load->env->loop)};
 }
 
 /* The oldest call is complete. Its batch is still referenced by *batch (give it back). True: of
@@ -47,6 +48,7 @@ static bool call_pop(struct ldr_pipeline *p, struct ldr_batch **batch)
     struct ldr_call call = p->calls[p->calls_head];
     p->calls_head = (p->calls_head + 1) % p->calls_cap;
     p->calls_n--;
+    p->answered_ms = lutra_loop_now_ms(p->load->env->loop);
     *batch = call.batch;
     return call.generation == p->generation;
 }

@@ -62,6 +62,8 @@ struct sel_run {
     struct lutra_timer *due;   /* the open batch */
     struct lutra_timer *step;  /* how long a step on the way to the stream may take */
     uint64_t step_since_ms;
+    struct lutra_timer *watch; /* are the topics still there, when nothing moves */
+    uint64_t watched_consumed;
     struct lutra_backoff backoff;
     uint64_t trouble_since_ms; /* of the source; 0: none */
     bool source_open, source_paused, source_idle;

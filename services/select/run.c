@@ -1,4 +1,5 @@
 /* A run: everything that belongs to one epoch, and its way to the stream. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fault.h"
@@ -10,6 +11,7 @@
 enum {
     RETRY_MIN_MS = 100,
     RETRY_MAX_MS = 2000,
+    WATCH_MS = 1000,
     TERMIN_MAX_BYTES = 4 << 20,
     HOUR_MS = 3600000,
     DAY_MS = 24 * HOUR_MS,
@@ -100,6 +102,34 @@ static void bus_trouble(struct sel_run *run, const char *bus, const struct lutra
     lutra_timer_start(run->again, delay_ms);
 }
 
+/* Credit does not come: perhaps because somebody deleted a topic. What was in it is read again, and
+ * the topic made again, by the epoch that a RESTART begins. */
+static void on_watch(void *arg)
+{
+    static const char *const stages[] = {"extract", "transform", "load", "termin"};
+    struct sel_run *run = arg;
+    struct sel_window_stats stats;
+    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
+    lutra_timer_start(run->watch, WATCH_MS);
+    sel_window_stats(run->window, &stats);
+    bool still = stats.in_flight > 0 && stats.consumed == run->watched_consumed;
+    run->watched_consumed = stats.consumed;
+    if (!still || run->p->state == SEL_TOPICS || run->p->state == SEL_HALTED) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof(stages) / sizeof(*stages); i++) {
+        char topic[80], reason[160];
+        (void)lutra_topic_name(run->p->id, stages[i], topic);
+        struct lutra_bus *bus = strcmp(stages[i], "load") == 0 ? run->buses.target
+                                                               : run->buses.source;
+        if (lutra_bus_partitions(bus, topic) == 0) {
+            (void)snprintf(reason, sizeof(reason), "topic %s is gone", topic);
+            sel_halt(run, LUTRA_REQUEST_RESTART, false, reason);
+            return;
+        }
+    }
+}
+
 /* Only what load says from now on matters: it is cumulative, and told again every second. */
 static void on_warm(const struct lutra_error *err, void *arg)
 {
@@ -116,6 +146,7 @@ static void on_warm(const struct lutra_error *err, void *arg)
         return;
     }
     lutra_backoff_reset(&run->backoff);
+    lutra_timer_start(run->watch, WATCH_MS);
     run->termin = lutra_bus_reader_new(run->buses.source, "lutra-select",
                                        lutra_topic_name(run->p->id, "termin", topic), 0,
                                        LUTRA_BUS_START_END, &handler, run);
@@ -249,6 +280,7 @@ struct sel_run *sel_run_new(struct sel_pipeline *p)
     run->due = lutra_timer_new(env->loop, on_due, run);
     run->ask = lutra_timer_new(env->loop, sel_ask_cb, run);
     run->step = lutra_timer_new(env->loop, sel_stall_step_cb, run);
+    run->watch = lutra_timer_new(env->loop, on_watch, run);
     run->backoff = (struct lutra_backoff){.min_ms = RETRY_MIN_MS, .max_ms = RETRY_MAX_MS};
     struct sel_window_config config = {
         .bus = run->buses.source,
@@ -296,6 +328,7 @@ void sel_run_free(struct sel_run *run)
     lutra_timer_free(run->due);
     lutra_timer_free(run->ask);
     lutra_timer_free(run->step);
+    lutra_timer_free(run->watch);
     lutra_origin_fini(&run->origin);
     lutra_endpoint_free(run->endpoint);
     lutra_channel_free(run->channel);

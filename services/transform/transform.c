@@ -30,8 +30,9 @@ int lutra_transform_work(const struct lutra_pipeline *pipeline,
                          struct lutra_error *err)
 {
     bool changed;
-    Lutra__ChangeBatch *batch = lutra_wire_change_batch(arena, payload, len, err);
-    if (!batch || lutra_stage_check_head(pipeline, envelope, batch->head, err)) {
+    Lutra__ChangeBatch *batch =
+        lutra_stage_change_batch(pipeline, envelope, payload, len, arena, err);
+    if (!batch) {
         return -1;
     }
     const struct xfm_mapping *mappings = map_tables(pipeline->def, batch, arena, &changed, err);

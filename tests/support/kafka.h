@@ -48,4 +48,11 @@ int lutra_kafka_partitions(const char *brokers, const char *topic);
 /* A setting of a topic, as heap text; NULL when the broker tells none of that name. */
 char *lutra_kafka_topic_config(const char *brokers, const char *topic, const char *name);
 
+/* As an administrator would (kafka_admin.c). A topic that is deleted may still be seen for a
+ * moment. */
+void lutra_kafka_delete_topic(const char *brokers, const char *topic);
+void lutra_kafka_grow_topic(const char *brokers, const char *topic, int partitions);
+/* Everything that the partition holds now is deleted: its low watermark becomes its high one. */
+void lutra_kafka_truncate(const char *brokers, const char *topic, int32_t partition);
+
 #endif

@@ -157,6 +157,11 @@ static void drop_outdated(struct lutra_assembler *assembler, uint64_t epoch)
     }
 }
 
+void lutra_assembler_drop_below(struct lutra_assembler *assembler, uint64_t epoch)
+{
+    drop_outdated(assembler, epoch);
+}
+
 static struct assembly *find(struct lutra_assembler *assembler,
                              const struct lutra_envelope *envelope)
 {

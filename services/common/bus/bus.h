@@ -96,7 +96,7 @@ struct lutra_bus_reader_handler {
     /* Where reading begins is settled. May be NULL. */
     void (*on_start)(int64_t offset, void *arg);
     /* The offset asked for is gone (retention, topic recreated): reading goes on at the low
-     * watermark. May be NULL. */
+     * watermark; or the record there is corrupt: reading goes on behind it. May be NULL. */
     void (*on_reset)(int64_t from, int64_t to, void *arg);
 };
 struct lutra_bus_reader *lutra_bus_reader_new(struct lutra_bus *bus,
@@ -120,6 +120,9 @@ struct lutra_bus_subscription_handler {
     void (*on_assigned)(const char *topic, int32_t partition, void *arg);
     /* Drop what is in hand of that partition; commits already asked for are written first. */
     void (*on_revoked)(const char *topic, int32_t partition, void *arg);
+    /* Messages from `from` on will not come: the offset is gone (retention, topic made anew), or
+     * the record there is corrupt. Reading goes on at `to` (-1: not known yet). May be NULL. */
+    void (*on_reset)(const char *topic, int32_t partition, int64_t from, int64_t to, void *arg);
 };
 struct lutra_bus_subscription *
 lutra_bus_subscription_new(struct lutra_bus *bus,

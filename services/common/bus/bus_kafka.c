@@ -506,6 +506,9 @@ static void register_metrics(struct kafka_bus *bus, struct lutra_metrics *metric
     m->resets = lutra_metrics_counter(metrics, "lutra_bus_offset_resets_total", labels,
                                       "Offsets that were gone: reading went on at the low "
                                       "watermark");
+    m->corrupt = lutra_metrics_counter(metrics, "lutra_bus_corrupt_total", labels,
+                                       "Records without the checksum they promise: passed over, "
+                                       "and told as lost");
     m->rebalances = lutra_metrics_counter(metrics, "lutra_bus_rebalances_total", labels,
                                           "Assignments and revocations of partitions");
     m->ack_seconds = lutra_metrics_histogram(metrics, "lutra_bus_ack_seconds", labels,

@@ -11,7 +11,7 @@
 #include "bus/bus_kafka_impl.h"
 
 #define METADATA_RETRY_MS 100
-#define METADATA_FRESH_MS 10000
+#define METADATA_FRESH_MS 2000
 #define N_SETTINGS 3
 
 enum admin_step { ADMIN_CREATE, ADMIN_COUNT, ADMIN_DESCRIBE, ADMIN_ALTER, ADMIN_DELETE };
@@ -151,6 +151,17 @@ void kafka_metadata_ask(
     lutra_worker_submit(bus->worker, &job->job);
 }
 
+static void
+on_asked(struct kafka_bus *bus, const int32_t *partitions, const struct lutra_error *err, void *ctx)
+{
+    struct kafka_topic *topic = ctx;
+
+    (void)bus;
+    (void)partitions;
+    (void)err;
+    topic->asking = false;
+}
+
 int32_t kafka_partitions(struct lutra_bus *base, const char *name)
 {
     struct kafka_bus *bus = (struct kafka_bus *)base;
@@ -158,9 +169,10 @@ int32_t kafka_partitions(struct lutra_bus *base, const char *name)
     uint64_t now_ms = lutra_loop_now_ms(base->loop);
     uint64_t fresh_ms = topic->partitions > 0 ? METADATA_FRESH_MS : KAFKA_TICK_MS;
 
-    if (topic->asked_ms == 0 || now_ms - topic->asked_ms > fresh_ms) {
+    if (!topic->asking && (topic->asked_ms == 0 || now_ms - topic->asked_ms > fresh_ms)) {
         topic->asked_ms = now_ms ? now_ms : 1;
-        kafka_metadata_ask(bus, &name, 1, NULL, NULL);
+        topic->asking = true; /* a broker that is slow to answer is not asked again meanwhile */
+        kafka_metadata_ask(bus, &name, 1, on_asked, topic);
     }
     return topic->partitions;
 }

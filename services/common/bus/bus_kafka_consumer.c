@@ -131,7 +131,9 @@ static void on_part_event(rd_kafka_event_t *event, void *arg)
     } else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR) {
         rd_kafka_resp_err_t code = rd_kafka_event_error(event);
 
-        if (!is_reset(code)) {
+        if (code == RD_KAFKA_RESP_ERR__BAD_MSG) {
+            kafka_part_corrupt(part, rd_kafka_event_error_string(event));
+        } else if (!is_reset(code)) {
             LUTRA_WARN("bus.partition_error", LUTRA_F_STR("topic", part->topic),
                        LUTRA_F_I64("partition", part->partition),
                        LUTRA_F_STR("code", rd_kafka_err2name(code)),
@@ -139,7 +141,7 @@ static void on_part_event(rd_kafka_event_t *event, void *arg)
         } else if (part->reader) {
             kafka_reader_offset_gone(part->reader);
         } else {
-            kafka_subscription_offset_gone(part->consumer->sub);
+            kafka_subscription_offset_gone(part->consumer->sub, part);
         }
     }
 }

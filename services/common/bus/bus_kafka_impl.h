@@ -85,7 +85,7 @@ struct kafka_part {
     bool paused;
     bool waking;               /* a request is under way that wakes librdkafka */
     size_t taken, taken_bytes; /* from the queue since librdkafka was last woken */
-    bool resolving;            /* a job finds out offsets */
+    bool skipping;             /* a seek past a corrupt record is under way */
     int64_t position;          /* next offset to deliver, -1: not known yet */
     int64_t commit, committed; /* asked for; known to be written; -1: none */
     struct kafka_part *prev, *next;
@@ -128,6 +128,8 @@ struct kafka_subscription {
     bool rejoin;                     /* with a new consumer, in the next turn */
     bool refused;                    /* has fallen back to the longer session time-out */
     bool offset_gone;                /* committed offsets are to be checked against what is there */
+    char *told_topic;                /* whose offset was gone, and told; NULL: none */
+    int32_t told_partition;
     struct kafka_subscription *prev, *next;
 };
 
@@ -152,11 +154,12 @@ struct kafka_topic {
     char *name;
     int32_t partitions;
     uint64_t asked_ms; /* 0: never */
+    bool asking;
     UT_hash_handle hh;
 };
 
 struct kafka_metrics {
-    struct lutra_counter *published, *publish_errors, *received, *resets, *rebalances;
+    struct lutra_counter *published, *publish_errors, *received, *resets, *rebalances, *corrupt;
     struct lutra_histogram *ack_seconds;
     struct lutra_gauge *up;
 };
@@ -287,6 +290,11 @@ void kafka_consumer_commit(struct kafka_consumer *consumer);
 /* Commits what was asked for this partition, now. */
 void kafka_part_commit_now(struct kafka_part *part);
 
+/* ---- bus_kafka_skip.c ---- */
+/* The record at the partition's position is damaged: reading goes on behind it. May free the part.
+ */
+void kafka_part_corrupt(struct kafka_part *part, const char *why);
+
 /* ---- bus_kafka_reader.c ---- */
 struct lutra_bus_reader *kafka_reader_new(struct lutra_bus *base,
                                           const char *group,
@@ -321,7 +329,10 @@ void kafka_subscription_commit(struct lutra_bus_subscription *base,
 void kafka_subscription_rebalance(struct kafka_subscription *sub, rd_kafka_event_t *event);
 /* Leaves the group and joins it again. */
 void kafka_subscription_rejoin(struct kafka_subscription *sub);
-void kafka_subscription_offset_gone(struct kafka_subscription *sub);
+void kafka_subscription_offset_gone(struct kafka_subscription *sub, const struct kafka_part *part);
+/* Tells the user that messages will not come any more. */
+void kafka_subscription_lost(
+    struct kafka_subscription *sub, const char *topic, int32_t partition, int64_t from, int64_t to);
 /* The session time-out asked for is below what the broker allows. */
 void kafka_subscription_refused(struct kafka_subscription *sub);
 /* Makes, replaces and leaves what was asked for in earlier turns. */

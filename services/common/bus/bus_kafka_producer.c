@@ -4,6 +4,7 @@
 #include <utlist.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "bus/bus_kafka_impl.h"
@@ -213,6 +214,11 @@ int kafka_publish(struct lutra_bus *base,
 
     if (!bus->producer) {
         return lutra_error_set(err, LUTRA_RETRY, 0, "kafka: there is no producer");
+    }
+    if (LUTRA_FAULT("bus.producer_fatal")) { /* as when the broker lost what it knew of us */
+        (void)rd_kafka_test_fatal_error(bus->producer,
+                                        RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+                                        "fault bus.producer_fatal");
     }
     send = LUTRA_NEW(struct kafka_send);
     send->ack = ack;

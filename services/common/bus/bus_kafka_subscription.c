@@ -57,6 +57,14 @@ static void report(const struct kafka_subscription *sub, const char *what, rd_ka
     }
 }
 
+void kafka_subscription_lost(
+    struct kafka_subscription *sub, const char *topic, int32_t partition, int64_t from, int64_t to)
+{
+    if (!sub->freed && sub->handler.on_reset) {
+        sub->handler.on_reset(topic, partition, from, to, sub->arg);
+    }
+}
+
 /* Where a partition begins: at what was committed, else at the low watermark. */
 static int64_t begin_offset(struct kafka_subscription *sub,
                             const rd_kafka_topic_partition_t *at,
@@ -70,6 +78,12 @@ static int64_t begin_offset(struct kafka_subscription *sub,
                                offsets->low);
     }
     return offsets->committed >= 0 && !gone ? offsets->committed : offsets->low;
+}
+
+static bool is_told(const struct kafka_subscription *sub, const rd_kafka_topic_partition_t *at)
+{
+    return sub->told_topic && strcmp(sub->told_topic, at->topic) == 0 &&
+           sub->told_partition == at->partition;
 }
 
 static void
@@ -86,7 +100,6 @@ on_offsets(struct kafka_consumer *consumer, uint64_t id, const struct kafka_offs
         return;
     }
     consumer->assigning = NULL;
-    sub->offset_gone = false;
     for (int i = 0; i < list->cnt; i++) {
         rd_kafka_topic_partition_t *at = &list->elems[i];
         struct kafka_part *part = kafka_part_new(consumer, at->topic, at->partition, NULL);
@@ -101,7 +114,13 @@ on_offsets(struct kafka_consumer *consumer, uint64_t id, const struct kafka_offs
                    LUTRA_F_I64("partition", list->elems[i].partition),
                    LUTRA_F_I64("offset", list->elems[i].offset));
         sub->handler.on_assigned(list->elems[i].topic, list->elems[i].partition, sub->arg);
+        if (offsets[i].committed >= 0 && offsets[i].committed != list->elems[i].offset &&
+            !is_told(sub, &list->elems[i])) {
+            kafka_subscription_lost(sub, list->elems[i].topic, list->elems[i].partition,
+                                    offsets[i].committed, list->elems[i].offset);
+        }
     }
+    sub->offset_gone = false;
     rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -354,10 +373,17 @@ void kafka_subscription_rejoin(struct kafka_subscription *sub)
 
 /* librdkafka has no way to go on elsewhere in one partition of a group while a rebalance may be
  * under way: the member joins anew, and its committed offsets are checked this time. It is rare. */
-void kafka_subscription_offset_gone(struct kafka_subscription *sub)
+void kafka_subscription_offset_gone(struct kafka_subscription *sub, const struct kafka_part *part)
 {
+    if (sub->offset_gone) {
+        return; /* joins anew already */
+    }
     sub->offset_gone = true;
+    lutra_free(sub->told_topic);
+    sub->told_topic = lutra_strdup(part->topic);
+    sub->told_partition = part->partition;
     kafka_subscription_rejoin(sub);
+    kafka_subscription_lost(sub, part->topic, part->partition, part->position, -1);
 }
 
 void kafka_subscription_refused(struct kafka_subscription *sub)
@@ -384,6 +410,7 @@ static void subscription_end(struct kafka_bus *bus, struct kafka_subscription *s
     DL_DELETE(bus->subs, sub);
     topics_free(sub);
     lutra_timer_free(sub->retry);
+    lutra_free(sub->told_topic);
     lutra_free(sub->group);
     lutra_free(sub);
 }

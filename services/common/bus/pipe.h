@@ -63,6 +63,8 @@ struct lutra_assembler;
 struct lutra_assembler *lutra_assembler_new(size_t max_bytes);
 void lutra_assembler_free(struct lutra_assembler *assembler);
 void lutra_assembler_reset(struct lutra_assembler *assembler);
+/* Drops what was collected of epochs below this one. */
+void lutra_assembler_drop_below(struct lutra_assembler *assembler, uint64_t epoch);
 /* 1: complete; *payload (borrowed until the next call, and no longer than the message) and
  * *envelope are set. 0: more parts are needed. -1: DATA. */
 int lutra_assembler_feed(struct lutra_assembler *assembler,

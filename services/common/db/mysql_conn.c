@@ -45,7 +45,9 @@ enum lutra_error_class lutra_mysql_error_class(unsigned code)
         return LUTRA_CONFIG;
     case 1015: /* file locks */
     case 1021: /* disk full */
+    case 1026: /* error on write: most often a full disk under the binlog */
     case 1028:
+    case 1030: /* from the storage engine: a full disk, an I/O error */
     case 1037: /* out of memory */
     case 1040: /* too many connections */
     case 1041:
@@ -67,11 +69,14 @@ enum lutra_error_class lutra_mysql_error_class(unsigned code)
     case 1184:
     case 1203: /* too many user connections */
     case 1205: /* lock wait */
+    case 1206: /* no room for locks */
     case 1213: /* deadlock */
     case 1226: /* user resource */
     case 1290: /* read_only */
     case 1317: /* interrupted */
     case 1412: /* table definition changed */
+    case 1534: /* the binlog could not be written */
+    case 1598:
     case 1613:
     case 1614: /* XA rolled back */
     case 1615: /* statement needs to be prepared again */
@@ -81,8 +86,10 @@ enum lutra_error_class lutra_mysql_error_class(unsigned code)
     case 4031: /* idle disconnect */
         return LUTRA_RETRY;
     default:
-        /* Those of the client library are about the connection. */
-        return code >= 2000 && code < 3000 ? LUTRA_RETRY : LUTRA_DATA;
+        /* Those of the client library are about the connection, those below 1000 of the server's
+         * files: a full disk, an I/O error, no memory. */
+        return (code >= 2000 && code < 3000) || (code > 0 && code < 1000) ? LUTRA_RETRY
+                                                                          : LUTRA_DATA;
     }
 }
 

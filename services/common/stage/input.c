@@ -58,11 +58,13 @@ static void on_revoked(const char *topic, int32_t partition, void *arg)
     }
 }
 
-/* Not ours to understand: passed over. The gap is recognised by load. */
-static void malformed(struct stg_pipeline *p, const struct lutra_error *err)
+void stg_malformed(struct stg_pipeline *p, const struct lutra_error *err)
 {
     p->malformed++;
     lutra_counter_add(p->c_malformed, 1);
+    if (!p->stopped && !p->lost) {
+        (void)snprintf(p->last_error, sizeof p->last_error, "passed over: %.490s", err->msg);
+    }
     LUTRA_ERROR("stage.malformed", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(err));
 }
 
@@ -126,7 +128,7 @@ static bool admit(struct stg_partition *part, const struct lutra_envelope *envel
         return false;
     }
     if (envelope->epoch > p->epoch) {
-        stg_new_epoch(p, envelope->epoch);
+        return true; /* it has to show first that it is what it says: see begin_epoch */
     }
     if (p->stopped) {
         p->refused++;
@@ -142,6 +144,34 @@ static bool admit(struct stg_partition *part, const struct lutra_envelope *envel
     return true;
 }
 
+/* A message that is whole may begin the epoch that it names, when it is a batch of the stream.
+ * False: it is not, or not for the definition that there is. */
+static bool begin_epoch(struct stg_pipeline *p,
+                        const struct lutra_envelope *envelope,
+                        const uint8_t *payload,
+                        size_t len)
+{
+    struct lutra_stage_engine *engine = p->engine;
+    struct lutra_error err = {0};
+    bool ours;
+    if (engine->desc.stage == LUTRA_STAGE_EXTRACT) {
+        ours = lutra_stage_raw_batch(p->view, envelope, payload, len, engine->arena, &err);
+    } else {
+        ours = lutra_stage_change_batch(p->view, envelope, payload, len, engine->arena, &err);
+    }
+    lutra_arena_reset(engine->arena);
+    if (!ours) {
+        stg_malformed(p, &err);
+        return false;
+    }
+    stg_new_epoch(p, envelope->epoch);
+    if (envelope->config_version < p->view->config_version) {
+        stale(p, envelope);
+        return false;
+    }
+    return true;
+}
+
 static void feed(struct stg_partition *part, const struct lutra_bus_message *message)
 {
     struct stg_pipeline *p = part->pipeline;
@@ -150,7 +180,7 @@ static void feed(struct stg_partition *part, const struct lutra_bus_message *mes
     const uint8_t *payload;
     size_t len;
     if (lutra_envelope_parse(message, &envelope, &err)) {
-        malformed(p, &err);
+        stg_malformed(p, &err);
         return;
     }
     if (!admit(part, &envelope, message->offset)) {
@@ -160,8 +190,8 @@ static void feed(struct stg_partition *part, const struct lutra_bus_message *mes
     int64_t first = lutra_assembler_first_offset(part->assembler);
     int rc = lutra_assembler_feed(part->assembler, message, &envelope, &payload, &len, &err);
     if (rc < 0) {
-        malformed(p, &err);
-    } else if (rc > 0) {
+        stg_malformed(p, &err);
+    } else if (rc > 0 && (envelope.epoch <= p->epoch || begin_epoch(p, &envelope, payload, len))) {
         take(part, &envelope, payload, len, first >= 0 ? first : message->offset);
     }
 }
@@ -182,13 +212,28 @@ static void on_message(const struct lutra_bus_message *message, void *arg)
     if (LUTRA_FAULT(engine->faults->received)) {
         struct lutra_error err;
         (void)lutra_error_set(&err, LUTRA_DATA, 0, "fault point %s", engine->faults->received);
-        malformed(p, &err);
+        stg_malformed(p, &err);
     } else {
         feed(part, message);
     }
     /* Only now: what feed commits must not pass this message. */
     part->next_offset = message->offset + 1;
     stg_partition_commit(part);
+}
+
+static void on_reset(const char *topic, int32_t partition, int64_t from, int64_t to, void *arg)
+{
+    const struct stg_input *input = arg;
+    char reason[256];
+    (void)to;
+    LUTRA_ASSERT(input->magic == STG_INPUT_MAGIC);
+    struct stg_pipeline *p = find(input, topic);
+    if (p) {
+        (void)snprintf(reason, sizeof reason,
+                       "messages of %s, partition %d, are gone or corrupt from offset %lld on",
+                       topic, (int)partition, (long long)from);
+        stg_lost(p, reason);
+    }
 }
 
 void stg_input_released(struct stg_pipeline *p)
@@ -215,6 +260,7 @@ struct stg_input *stg_input_get(struct lutra_stage_engine *engine, struct lutra_
         .on_message = on_message,
         .on_assigned = on_assigned,
         .on_revoked = on_revoked,
+        .on_reset = on_reset,
     };
     struct stg_input *input;
     char group[32];

@@ -114,7 +114,10 @@ void stg_work(struct stg_item *item, const uint8_t *payload, size_t len)
     lutra_buf_fini(&item->bytes);
     item->bytes = out.payload;
     item->rows = out.rows;
-    if (rc) {
+    if (rc && err.code == LUTRA_STAGE_FOREIGN) {
+        stg_malformed(p, &err);
+        stg_item_done(item);
+    } else if (rc) {
         stg_stop(item, &err);
     } else {
         publish(item);

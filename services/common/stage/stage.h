@@ -17,9 +17,14 @@ struct lutra_stage_output {
     uint64_t rows;            /* row changes in it, an UPDATE counts once */
 };
 
+/* err.code of a work function: this is no batch of the stream (it cannot be unpacked, or says
+ * something else than its headers). It is passed over and counted; the real one, if this was in its
+ * place, is missed by its processId and published again. */
+#define LUTRA_STAGE_FOREIGN 1
+
 /* Turns an input payload into an output payload. Pure: same input and definition, same output
- * bytes. `arena` is reset by the engine after the batch. An error stops the pipeline's epoch: the
- * engine sends ROLLBACK with the reason (nothing is skipped). */
+ * bytes. `arena` is reset by the engine after the batch. Any other error stops the pipeline's
+ * epoch: the engine sends ROLLBACK with the reason (nothing is skipped). */
 typedef int (*lutra_stage_work_fn)(const struct lutra_pipeline *pipeline,
                                    const struct lutra_envelope *envelope,
                                    const uint8_t *payload,
@@ -36,12 +41,20 @@ struct lutra_stage_desc {
     uint64_t max_bytes_in_hand;
 };
 
-/* What every work function checks first: the batch is the one that the headers and the topic name.
- */
-int lutra_stage_check_head(const struct lutra_pipeline *pipeline,
-                           const struct lutra_envelope *envelope,
-                           const Lutra__BatchHead *head,
-                           struct lutra_error *err) LUTRA_MUST_CHECK;
+/* What every work function begins with: the batch, which is the one that the headers and the topic
+ * name; otherwise NULL: DATA, LUTRA_STAGE_FOREIGN. */
+Lutra__RawBatch *lutra_stage_raw_batch(const struct lutra_pipeline *pipeline,
+                                       const struct lutra_envelope *envelope,
+                                       const uint8_t *payload,
+                                       size_t len,
+                                       struct lutra_arena *arena,
+                                       struct lutra_error *err);
+Lutra__ChangeBatch *lutra_stage_change_batch(const struct lutra_pipeline *pipeline,
+                                             const struct lutra_envelope *envelope,
+                                             const uint8_t *payload,
+                                             size_t len,
+                                             struct lutra_arena *arena,
+                                             struct lutra_error *err);
 /* What every work function ends with. DATA when it is larger than a batch may be. */
 int lutra_stage_pack(const Lutra__ChangeBatch *batch,
                      struct lutra_buf *out,

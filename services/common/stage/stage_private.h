@@ -90,7 +90,8 @@ struct stg_pipeline {
     uint64_t epoch;           /* the highest seen */
     uint64_t last_process_id; /* the highest of this epoch that is acknowledged */
     bool stopped;             /* this epoch: a batch could not be worked on */
-    bool requesting;          /* the ROLLBACK is under way */
+    bool lost;                /* this epoch: messages will not come any more */
+    bool requesting;          /* the ROLLBACK or RESTART is under way */
     struct lutra_request request;
     struct lutra_timer *request_timer;
     char last_error[512];
@@ -160,6 +161,8 @@ struct stg_input *stg_input_get(struct lutra_stage_engine *engine, struct lutra_
 void stg_inputs_free(struct lutra_stage_engine *engine);
 /* Subscribes to what the pipelines of this input need now. */
 void stg_input_subscribe(struct stg_input *input);
+/* Not a batch of the stream: passed over, counted. The gap is recognised by load. */
+void stg_malformed(struct stg_pipeline *p, const struct lutra_error *err);
 /* The pipeline's definition changed: looks at what is held again. */
 void stg_input_released(struct stg_pipeline *p);
 
@@ -174,6 +177,8 @@ void stg_retry_timer_cb(void *arg);
 /* ---- stop.c ---- */
 /* The item cannot be worked on: stops its epoch and asks for ROLLBACK. Consumes the item. */
 void stg_stop(struct stg_item *item, const struct lutra_error *err);
+/* Messages of the input topic are gone: asks for RESTART. */
+void stg_lost(struct stg_pipeline *p, const char *reason);
 /* A higher epoch is there: everything of the former is dropped. */
 void stg_new_epoch(struct stg_pipeline *p, uint64_t epoch);
 void stg_request_timer_cb(void *arg);

@@ -36,7 +36,7 @@ void stg_request_timer_cb(void *arg)
 {
     struct stg_pipeline *p = arg;
     LUTRA_ASSERT(p->magic == STG_PIPELINE_MAGIC);
-    if (p->stopped && !p->requesting) {
+    if ((p->stopped || p->lost) && !p->requesting) {
         p->requesting = true;
         lutra_request_send(p->engine->env->coord, p->id, &p->request, on_requested, p);
     }
@@ -86,12 +86,28 @@ void stg_stop(struct stg_item *item, const struct lutra_error *err)
     abandon_inputs(p);
 }
 
+void stg_lost(struct stg_pipeline *p, const char *reason)
+{
+    const char *stage = lutra_stage_name(p->engine->desc.stage);
+    if (p->epoch == 0 || p->stopped || p->lost) {
+        return; /* nothing was under way; or it is asked for already */
+    }
+    p->lost = true;
+    (void)snprintf(p->last_error, sizeof p->last_error, "%s", reason);
+    p->request = (struct lutra_request){.kind = LUTRA_REQUEST_RESTART, .about_epoch = p->epoch};
+    (void)snprintf(p->request.reason, sizeof p->request.reason, "%s: %.490s", stage, reason);
+    (void)snprintf(p->request.by, sizeof p->request.by, "%s/%s", stage, p->engine->env->instance);
+    LUTRA_WARN("stage.lost", LUTRA_F_STR("pipeline", p->id), LUTRA_F_U64("epoch", p->epoch),
+               LUTRA_F_STR("reason", reason));
+    lutra_timer_start(p->request_timer, 0);
+}
+
 void stg_new_epoch(struct stg_pipeline *p, uint64_t epoch)
 {
     uint64_t dropped = p->n_items;
     p->epoch = epoch;
     p->last_process_id = 0;
-    p->stopped = false;
+    p->stopped = p->lost = false;
     p->requesting = false;
     p->last_error[0] = '\0';
     lutra_gauge_set(p->g_stopped, 0);
@@ -104,7 +120,7 @@ void stg_new_epoch(struct stg_pipeline *p, uint64_t epoch)
         if (!part) {
             continue;
         }
-        lutra_assembler_reset(part->assembler);
+        lutra_assembler_drop_below(part->assembler, epoch);
         part->refused_offset = -1;
         while (part->items) {
             stg_item_done(part->items);

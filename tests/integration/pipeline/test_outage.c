@@ -24,35 +24,6 @@ static void begin(struct cluster *c,
     workload_for(w, 2000);
 }
 
-/* ---- progress, as the target tells it ---- */
-
-static int64_t seen_version;
-
-static int64_t version_at_target(struct cluster *c)
-{
-    return lutra_sql_int(c->target, "SELECT IFNULL(MAX(v), 0) FROM versions");
-}
-
-static bool moved(struct cluster *c)
-{
-    return version_at_target(c) > seen_version;
-}
-
-/* Rows written from now on arrive within this time. */
-static void expect_flow(struct workload *w, uint64_t deadline_ms, const char *when)
-{
-    uint64_t began_ms = lutra_test_now_ms();
-    workload_step(w);
-    seen_version = w->n - 1; /* the step just made has to arrive */
-    if (!workload_until(w, moved, deadline_ms)) {
-        json_t *status = cluster_status(w->c);
-        char *text = status != NULL ? json_dumps(status, JSON_INDENT(1)) : NULL;
-        lutra_test_fail("nothing flows within %llu ms %s; status: %s",
-                        (unsigned long long)deadline_ms, when, text != NULL ? text : "none");
-    }
-    cr_log_info("rows flow %llu ms %s", (unsigned long long)(lutra_test_now_ms() - began_ms), when);
-}
-
 /* ---- Kafka ---- */
 
 static void await_standstill(struct workload *w)
@@ -98,7 +69,7 @@ Test(outage, a_killed_broker_stops_the_reading_and_all_resumes_when_it_is_back, 
                      services[i]->instance);
     }
     lutra_test_kafka_restart();
-    expect_flow(&w, 15000, "after the broker is back");
+    (void)workload_flows(&w, 15000, "after the broker is back");
     workload_finish(&w);
     cr_assert_leq(cluster_state_int(&c, &c.selects[0], "max_in_flight"), 4,
                   "the window was exceeded");
@@ -130,19 +101,19 @@ Test(outage, zookeeper_away_stops_nothing_and_loses_nothing, .timeout = 240)
     workload_for(&w, 5000);
     lutra_test_server_signal("zookeeper", "zookeeper", SIGCONT);
     cluster_await_state(&c, "RUNNING", 30000);
-    expect_flow(&w, 15000, "after ZooKeeper stood still");
+    (void)workload_flows(&w, 15000, "after ZooKeeper stood still");
 
     /* It dies. Owners go on with their epoch; extract and transform, killed as well, start from
      * the definitions that they keep on disk. */
     lutra_test_server_kill9("zookeeper", "zookeeper");
     restart_stages(&c);
-    expect_flow(&w, 20000, "without ZooKeeper, extract and transform started anew");
+    (void)workload_flows(&w, 20000, "without ZooKeeper, extract and transform started anew");
     cr_assert_gt(cluster_state_int(&c, &c.extracts[0], "done") +
                      cluster_state_int(&c, &c.extracts[1], "done"),
                  0, "the restarted extracts did nothing");
     lutra_test_zookeeper_restart();
     cluster_await_state(&c, "RUNNING", 30000);
-    expect_flow(&w, 15000, "after ZooKeeper is back");
+    (void)workload_flows(&w, 15000, "after ZooKeeper is back");
     workload_finish(&w);
     cluster_end(&c);
 }
@@ -164,7 +135,7 @@ Test(outage, a_target_killed_under_load_is_found_again, .timeout = 180)
         workload_for(&w, 2000);
         lutra_test_mariadb_restart(&target);
         cluster_reopen(&c);
-        expect_flow(&w, 15000, "after the target is back");
+        (void)workload_flows(&w, 15000, "after the target is back");
     }
     workload_finish(&w);
     cluster_end(&c);
@@ -205,7 +176,7 @@ static void hold_a_row(struct workload *w)
     workload_for(w, 7000);
     lutra_sql_exec(client, "COMMIT");
     lutra_sql_close(client);
-    expect_flow(w, 15000, "after the client let go of the row");
+    (void)workload_flows(w, 15000, "after the client let go of the row");
     cr_assert_gt(lutra_proc_log_count(c->loads[0].proc, "load.retry"), retries,
                  "load did not even notice");
     cr_assert_eq(cluster_epoch(c), epoch, "a lock wait is no reason for a new epoch");
@@ -234,7 +205,7 @@ static void deadlock(struct workload *w)
     lutra_sql_exec(client, "UPDATE knot SET v = v WHERE id = 1"); /* load was the victim */
     lutra_sql_exec(client, "ROLLBACK");
     lutra_sql_close(client);
-    expect_flow(w, 15000, "after the deadlock");
+    (void)workload_flows(w, 15000, "after the deadlock");
     cr_assert_gt(lutra_proc_log_count(c->loads[0].proc, "1213"), 0,
                  "there was no deadlock: nothing is proven");
 }
@@ -287,13 +258,13 @@ Test(outage, a_source_that_drops_the_dump_or_dies_is_read_on_from_the_last_cut, 
         kills += kill_dumps(&c);
     }
     cr_assert_gt(kills, 3, "the dump was hardly ever there to be killed");
-    expect_flow(&w, 15000, "after its dump was killed again and again");
+    (void)workload_flows(&w, 15000, "after its dump was killed again and again");
     cr_assert_eq(cluster_epoch(&c), epoch, "a dropped dump is no reason for a new epoch");
 
     lutra_test_server_kill9("source", "mariadb");
     lutra_test_mariadb_restart(&source);
     cluster_reopen(&c);
-    expect_flow(&w, 20000, "after the source was killed and started again");
+    (void)workload_flows(&w, 20000, "after the source was killed and started again");
     workload_finish(&w);
     cluster_end(&c);
 }

@@ -70,6 +70,45 @@ void workload_for(struct workload *w, uint64_t ms)
     }
 }
 
+int64_t workload_arrived(struct workload *w)
+{
+    return lutra_sql_int(w->c->target, "SELECT IFNULL(MAX(v), 0) FROM versions");
+}
+
+static int64_t seen_version;
+
+static bool moved(struct cluster *c)
+{
+    return lutra_sql_int(c->target, "SELECT IFNULL(MAX(v), 0) FROM versions") > seen_version;
+}
+
+static void await_move(struct workload *w, uint64_t deadline_ms, const char *when)
+{
+    if (!workload_until(w, moved, deadline_ms)) {
+        json_t *status = cluster_status(w->c);
+        char *text = status != NULL ? json_dumps(status, JSON_INDENT(1)) : NULL;
+        lutra_test_fail("nothing flows within %llu ms %s; status: %s",
+                        (unsigned long long)deadline_ms, when, text != NULL ? text : "none");
+    }
+}
+
+uint64_t workload_flows(struct workload *w, uint64_t deadline_ms, const char *when)
+{
+    uint64_t began_ms = lutra_test_now_ms();
+    workload_step(w);
+    seen_version = w->n - 1; /* the step just made has to arrive */
+    await_move(w, deadline_ms, when);
+    cr_log_info("rows flow %llu ms %s", (unsigned long long)(lutra_test_now_ms() - began_ms), when);
+    return lutra_test_now_ms() - began_ms;
+}
+
+uint64_t workload_first_row(struct workload *w, uint64_t since_ms, uint64_t deadline_ms)
+{
+    seen_version = workload_arrived(w);
+    await_move(w, deadline_ms, "after a standstill");
+    return lutra_test_now_ms() - since_ms;
+}
+
 void workload_finish(struct workload *w)
 {
     static const char *const tables[] = {"sbtest1", "sbtest2", "bag", "versions", "marker"};

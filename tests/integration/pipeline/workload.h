@@ -21,6 +21,13 @@ void workload_start(struct workload *w, struct cluster *c, unsigned seconds, uns
 void workload_step(struct workload *w);
 /* Steps until the condition holds or the time is over; true when it holds. */
 bool workload_until(struct workload *w, bool (*cond)(struct cluster *c), uint64_t deadline_ms);
+/* The version at the target. */
+int64_t workload_arrived(struct workload *w);
+/* A row written now arrives within this time, or the test fails with the status; says how long it
+ * took, and returns it. */
+uint64_t workload_flows(struct workload *w, uint64_t deadline_ms, const char *when);
+/* Steps until the first row after a standstill arrives; the milliseconds since since_ms. */
+uint64_t workload_first_row(struct workload *w, uint64_t since_ms, uint64_t deadline_ms);
 /* Steps for this long. */
 void workload_for(struct workload *w, uint64_t ms);
 /* Waits for sysbench, for the target, and compares every table. */
