@@ -8,7 +8,7 @@
 #include "support/sql_internal.h"
 #include "support/test.h"
 
-struct lutra_sql *lutra_sql_open(const char *socket)
+struct lutra_sql *lutra_sql_try_open(const char *socket, const char *user, unsigned *error)
 {
     struct lutra_sql *sql = calloc(1, sizeof(*sql));
     if (!sql || !mysql_init(&sql->mysql)) {
@@ -16,9 +16,22 @@ struct lutra_sql *lutra_sql_open(const char *socket)
     }
     mysql_options(&sql->mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     mysql_options(&sql->mysql, MYSQL_INIT_COMMAND, "SET time_zone='+00:00'");
-    if (!mysql_real_connect(&sql->mysql, NULL, "root", NULL, NULL, 0, socket,
+    *error = 0;
+    if (!mysql_real_connect(&sql->mysql, NULL, user, NULL, NULL, 0, socket,
                             CLIENT_MULTI_STATEMENTS)) {
-        lutra_test_fail("connect to %s: %s", socket, mysql_error(&sql->mysql));
+        *error = mysql_errno(&sql->mysql);
+        lutra_sql_close(sql);
+        return NULL;
+    }
+    return sql;
+}
+
+struct lutra_sql *lutra_sql_open(const char *socket)
+{
+    unsigned error;
+    struct lutra_sql *sql = lutra_sql_try_open(socket, "root", &error);
+    if (!sql) {
+        lutra_test_fail("connect to %s: error %u", socket, error);
     }
     return sql;
 }

@@ -9,6 +9,8 @@
 struct lutra_sql; /* one connection */
 
 struct lutra_sql *lutra_sql_open(const char *socket);
+/* As this user, without a password; NULL and the error number when refused. */
+struct lutra_sql *lutra_sql_try_open(const char *socket, const char *user, unsigned *error);
 void lutra_sql_close(struct lutra_sql *sql);
 
 /* One statement or several, separated by semicolons; results are thrown away. */
