@@ -1,17 +1,24 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # lib.sh sets lutra_local
-# One Kafka broker in KRaft mode, without Kafka's shell scripts. Part of lib.sh.
+# Kafka brokers in KRaft mode, one or three, without Kafka's shell scripts. Part of lib.sh.
 
 # kafka_start DIR PORT CONTROLLER_PORT [ADDRESS]: clients reach it at ADDRESS:PORT, 127.0.0.1 by default.
 kafka_start() {
-    local dir=$1 port=$2 controller=$3 address=${4:-127.0.0.1} jars archive cds=()
+    local dir=$1 port=$2 controller=$3 address=${4:-127.0.0.1}
     daemon_pid "$dir/kafka.pid" >/dev/null && return 0
     port_check "$port" Kafka
     port_check "$controller" "Kafka's controller"
-    jars=$(jars_folder kafka)
     mkdir -p "$dir"
     kafka_properties "$dir/data" "$port" "$controller" "$address" >"$dir/server.properties"
     [ -d "$dir/data" ] || kafka_format "$dir/data"
+    kafka_launch "$dir"
+    daemon_await "$dir/kafka.pid" "$dir/kafka.log" kafka_answers "$port" "$address"
+}
+
+# kafka_launch DIR: the broker that DIR/server.properties describes.
+kafka_launch() {
+    local dir=$1 jars archive cds=()
+    jars=$(jars_folder kafka)
     # A class archive saves a third of the start; the first clean stop makes it.
     archive=$jars/classes.jsa
     if [ -s "$archive" ]; then
@@ -23,10 +30,14 @@ kafka_start() {
         java -Xms64m -Xmx192m -XX:+UseSerialGC -Xshare:auto -Xlog:disable -Xlog:all=error:stderr \
         "${cds[@]}" -Dlog4j2.configurationFile="$lutra_local/log4j2.properties" -Dlutra.level=INFO \
         -cp "$(jars_class_path "$jars")" kafka.Kafka "$dir/server.properties"
-    daemon_await "$dir/kafka.pid" "$dir/kafka.log" kafka_answers "$port" "$address"
 }
 
-kafka_answers() { kcat -b "${2:-127.0.0.1}:$1" -L -m 2 -X log_level=0 | grep -q '^ 1 brokers:'; }
+kafka_answers() { kafka_sees "$1" 1 "${2:-127.0.0.1}"; }
+
+# kafka_sees PORT N [ADDRESS]: does this broker answer, and know of N?
+kafka_sees() {
+    kcat -b "${3:-127.0.0.1}:$1" -L -m 2 -X log_level=0 | grep -q "^ $2 brokers:"
+}
 
 kafka_stop() {
     local dir=$1 jars
@@ -68,13 +79,64 @@ group.min.session.timeout.ms=1000
 EOF
 }
 
+# ---- a cluster of three, each broker and controller in one; a topic survives the loss of one ----
+
+# kafka_cluster_start DIR PORT*3 CONTROLLER_PORT*3: nodes in DIR/1, DIR/2, DIR/3.
+kafka_cluster_start() {
+    local dir=$1 node cluster
+    shift
+    cluster=$(kafka_uuid)
+    for node in 1 2 3; do
+        mkdir -p "$dir/$node"
+        printf '%s\n' "${!node}" >"$dir/$node/port"
+        kafka_cluster_properties "$dir/$node/data" "$node" "$@" >"$dir/$node/server.properties"
+        kafka_format "$dir/$node/data" "$node" "$cluster"
+        kafka_launch "$dir/$node"
+    done
+    for node in 1 2 3; do
+        daemon_await "$dir/$node/kafka.pid" "$dir/$node/kafka.log" kafka_sees "${!node}" 3
+    done
+}
+
+# kafka_node_start DIR/NODE: a node of the cluster again; returns when all three know each other.
+kafka_node_start() {
+    daemon_pid "$1/kafka.pid" >/dev/null && return 0
+    kafka_launch "$1"
+    daemon_await "$1/kafka.pid" "$1/kafka.log" kafka_sees "$(<"$1/port")" 3
+}
+
+# What kafka_properties says, but for what three change. A dead broker is noticed in 3 s, not in 9.
+kafka_cluster_properties() { # DATA NODE PORT*3 CONTROLLER_PORT*3
+    local data=$1 node=$2 at
+    shift 2
+    at=$((node + 3))
+    kafka_properties "$data" "${!node}" "${!at}" |
+        grep -v -e '^node.id=' -e '^controller.quorum.voters=' -e 'replication.factor=' -e 'min.isr='
+    cat <<EOF
+node.id=$node
+controller.quorum.voters=1@127.0.0.1:$4,2@127.0.0.1:$5,3@127.0.0.1:$6
+default.replication.factor=3
+min.insync.replicas=2
+offsets.topic.replication.factor=3
+transaction.state.log.replication.factor=3
+transaction.state.log.min.isr=2
+share.coordinator.state.topic.replication.factor=3
+share.coordinator.state.topic.min.isr=2
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
+controller.quorum.fetch.timeout.ms=2000
+controller.quorum.election.timeout.ms=1000
+EOF
+}
+
+kafka_uuid() { head -c 16 /dev/urandom | base64 | tr '+/' 'AB' | tr -d '='; }
+
 # Formatting starts a Java of its own: done once, then copied with a cluster id of its own.
-kafka_format() { # DATA
-    local id
+kafka_format() { # DATA [NODE CLUSTER]
     cached kafka-formatted kafka_format_template
-    id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'AB' | tr -d '=')
     cp -r "$LUTRA_LOCAL_CACHE/kafka-formatted/data" "$1.new"
-    sed -i "s/^cluster.id=.*/cluster.id=$id/" "$1.new/meta.properties"
+    sed -i -e "s/^cluster.id=.*/cluster.id=${3:-$(kafka_uuid)}/" -e "s/^node.id=.*/node.id=${2:-1}/" \
+        -e "s/^directory.id=.*/directory.id=$(kafka_uuid)/" "$1.new/meta.properties"
     mv "$1.new" "$1"
 }
 
