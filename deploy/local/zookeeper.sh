@@ -74,7 +74,9 @@ zookeeper_ensemble_start() {
 
 # zookeeper_node_launch DIR/NODE: one of them again. zookeeper_node_await DIR/NODE: until it serves,
 # which takes a quorum.
-zookeeper_node_launch() { zookeeper_launch "$1" "$(jars_folder zookeeper)"; }
+zookeeper_node_launch() {
+    daemon_pid "$1/zookeeper.pid" >/dev/null || zookeeper_launch "$1" "$(jars_folder zookeeper)"
+}
 zookeeper_node_await() {
     daemon_await "$1/zookeeper.pid" "$1/zookeeper.log" zookeeper_mode "$(<"$1/port")"
 }

@@ -53,6 +53,10 @@ char *lutra_kafka_topic_config(const char *brokers, const char *topic, const cha
 void lutra_kafka_delete_topic(const char *brokers, const char *topic);
 void lutra_kafka_grow_topic(const char *brokers, const char *topic, int partitions);
 /* Everything that the partition holds now is deleted: its low watermark becomes its high one. */
+/* Node id of the broker that leads the partition; 0: none at the moment. */
+int lutra_kafka_leader(const char *brokers, const char *topic, int32_t partition);
+/* Brokers that hold a copy of it. */
+int lutra_kafka_replicas(const char *brokers, const char *topic, int32_t partition);
 void lutra_kafka_truncate(const char *brokers, const char *topic, int32_t partition);
 
 #endif

@@ -81,3 +81,39 @@ void lutra_kafka_truncate(const char *brokers, const char *topic, int32_t partit
     rd_kafka_topic_partition_list_destroy(list);
     finish(rk, queue, "truncate", topic);
 }
+
+/* Leader and number of replicas of a partition. */
+static void
+describe(const char *brokers, const char *topic, int32_t partition, int *leader, int *replicas)
+{
+    rd_kafka_t *rk = admin(brokers);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+    const struct rd_kafka_metadata *metadata = NULL;
+    *leader = *replicas = 0;
+    if (rd_kafka_metadata(rk, 0, handle, &metadata, CALL_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        for (int i = 0; metadata->topic_cnt == 1 && i < metadata->topics[0].partition_cnt; i++) {
+            const rd_kafka_metadata_partition_t *p = &metadata->topics[0].partitions[i];
+            if (p->id == partition) {
+                *leader = p->leader > 0 ? p->leader : 0;
+                *replicas = p->replica_cnt;
+            }
+        }
+        rd_kafka_metadata_destroy(metadata);
+    }
+    rd_kafka_topic_destroy(handle);
+    rd_kafka_destroy(rk);
+}
+
+int lutra_kafka_leader(const char *brokers, const char *topic, int32_t partition)
+{
+    int leader, replicas;
+    describe(brokers, topic, partition, &leader, &replicas);
+    return leader;
+}
+
+int lutra_kafka_replicas(const char *brokers, const char *topic, int32_t partition)
+{
+    int leader, replicas;
+    describe(brokers, topic, partition, &leader, &replicas);
+    return replicas;
+}

@@ -17,8 +17,10 @@ struct setting {
 };
 
 static const struct setting common_defaults[] = {
-    {"socket.keepalive.enable", "true"}, {"socket.connection.setup.timeout.ms", "5000"},
-    {"reconnect.backoff.ms", "100"},     {"reconnect.backoff.max.ms", "1000"},
+    {"socket.keepalive.enable", "true"},
+    {"socket.connection.setup.timeout.ms", "5000"},
+    {"reconnect.backoff.ms", "100"},
+    {"reconnect.backoff.max.ms", "1000"},
     {"log.connection.close", "false"},
     /* A broker that stands still is given up after it: told, and looked for elsewhere. */
     {"socket.timeout.ms", "8000"},

@@ -6,79 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cluster.h"
 #include "support/test.h"
-#include "workload.h"
-
-/* A private target, which load enters as a user without any administrator's right. */
-static char plain_endpoint[256];
-
-static void begin_plain(struct cluster *c,
-                        struct workload *w,
-                        const struct lutra_test_mariadb *target,
-                        unsigned seconds,
-                        unsigned rate)
-{
-    (void)snprintf(plain_endpoint, sizeof plain_endpoint,
-                   "{type: mariadb, socket: %s, user: plain}", target->socket);
-    cluster_start(c,
-                  &(struct cluster_options){.target = target, .target_endpoint = plain_endpoint});
-    lutra_sql_exec(c->target,
-                   "CREATE USER plain@localhost; GRANT ALL ON lutra.* TO plain@localhost;"
-                   "GRANT SELECT, INSERT, UPDATE, DELETE, TRIGGER ON `%s`.* TO plain@localhost",
-                   c->name);
-    workload_tables(c);
-    cluster_go(c);
-    workload_start(w, c, seconds, rate);
-    workload_for(w, 1000);
-}
-
-/* ---- what status says ---- */
-
-static char told[16384];
-
-static bool tells(struct cluster *c, const char *const *words)
-{
-    json_t *status = cluster_status(c);
-    char *text = status != NULL ? json_dumps(status, JSON_COMPACT) : NULL;
-    bool found = text != NULL;
-    for (; found && *words != NULL; words++) {
-        found = strcasestr(text, *words) != NULL;
-    }
-    (void)snprintf(told, sizeof told, "%s", text != NULL ? text : "nothing");
-    free(text);
-    json_decref(status);
-    return found;
-}
-
-/* Steps, unless w is NULL, until status has all the words; within 15 s. */
-static void
-await_told(struct cluster *c, struct workload *w, uint64_t since_ms, const char *a, const char *b)
-{
-    const char *words[] = {a, b, NULL};
-    while (!tells(c, words)) {
-        cr_assert_lt(lutra_test_now_ms() - since_ms, lutra_test_scaled_ms(15000),
-                     "not told within 15 s: \"%s\", \"%s\"; status: %s", a, b, told);
-        if (w != NULL) {
-            workload_step(w);
-        }
-        lutra_test_poll_pause();
-    }
-    cr_log_info("\"%s\" told after %llu ms", a,
-                (unsigned long long)(lutra_test_now_ms() - since_ms));
-}
-
-static void back(struct workload *w, const char *what, uint64_t deadline_ms)
-{
-    uint64_t took_ms = workload_first_row(w, lutra_test_now_ms(), deadline_ms);
-    cr_log_warn("%s -> first row: %llu ms", what, (unsigned long long)took_ms);
-    (void)workload_flows(w, deadline_ms, what);
-    cluster_await_state(w->c, "RUNNING", 20000);
-}
+#include "troubles.h"
 
 /* Ends load's connections: those that remain hold none of the things that new ones are refused. */
 static void kill_load(struct cluster *c)
@@ -99,9 +30,9 @@ static void read_only(struct workload *w)
 {
     uint64_t since_ms = lutra_test_now_ms();
     lutra_sql_exec(w->c->target, "SET GLOBAL read_only = 1");
-    await_told(w->c, w, since_ms, "read-only", "1290");
+    troubles_told(w->c, w, since_ms, "read-only", "1290");
     lutra_sql_exec(w->c->target, "SET GLOBAL read_only = 0");
-    back(w, "the target may be written again", 15000);
+    troubles_over(w, "the target may be written again", 15000);
 }
 
 static void too_many_connections(struct workload *w)
@@ -130,11 +61,11 @@ static void too_many_connections(struct workload *w)
         cr_assert_lt(n, 255);
         kill_load(w->c);
     }
-    await_told(w->c, w, since_ms, "too many connections", "");
+    troubles_told(w->c, w, since_ms, "too many connections", "");
     while (n > 0) {
         lutra_sql_close(crowd[--n]);
     }
-    back(w, "the target has places for connections again", 15000);
+    troubles_over(w, "the target has places for connections again", 15000);
     lutra_sql_exec(w->c->target, "SET GLOBAL max_connections = 200");
 }
 
@@ -149,10 +80,10 @@ static void user_connections(struct workload *w)
         kill_load(w->c);
         first = lutra_sql_try_open(w->c->target_server.socket, "plain", &error);
     }
-    await_told(w->c, w, since_ms, "max_user_connections", "plain");
+    troubles_told(w->c, w, since_ms, "max_user_connections", "plain");
     lutra_sql_exec(w->c->target, "ALTER USER plain@localhost WITH MAX_USER_CONNECTIONS 0");
     lutra_sql_close(first);
-    back(w, "the user may connect again", 15000);
+    troubles_over(w, "the user may connect again", 15000);
 }
 
 Test(db_troubles,
@@ -162,7 +93,7 @@ Test(db_troubles,
     struct cluster c;
     struct workload w;
     struct lutra_test_mariadb target = lutra_test_mariadb_start("target", NULL);
-    begin_plain(&c, &w, &target, 15, 60);
+    troubles_begin_plain(&c, &w, &target, 15, 60);
     read_only(&w);
     too_many_connections(&w);
     user_connections(&w);
@@ -177,13 +108,13 @@ Test(db_troubles, a_target_that_hangs_is_told_and_goes_on_in_its_epoch, .timeout
     struct cluster c;
     struct workload w;
     struct lutra_test_mariadb target = lutra_test_mariadb_start("target", NULL);
-    begin_plain(&c, &w, &target, 12, 60);
+    troubles_begin_plain(&c, &w, &target, 12, 60);
     int64_t epoch = cluster_epoch(&c);
     uint64_t since_ms = lutra_test_now_ms();
     lutra_test_server_signal("target", "mariadb", SIGSTOP);
-    await_told(&c, &w, since_ms, "not answered", "target");
+    troubles_told(&c, &w, since_ms, "not answered", "target");
     lutra_test_server_signal("target", "mariadb", SIGCONT);
-    back(&w, "the target moves again", 10000);
+    troubles_over(&w, "the target moves again", 10000);
     cr_assert_eq(cluster_epoch(&c), epoch, "a target that was slow is no reason for a new epoch");
 
     for (int round = 0; round < 2; round++) {
@@ -193,7 +124,7 @@ Test(db_troubles, a_target_that_hangs_is_told_and_goes_on_in_its_epoch, .timeout
             lutra_test_mariadb_stop(&target);
         }
         since_ms = lutra_test_now_ms();
-        await_told(&c, &w, since_ms, "target", "connect");
+        troubles_told(&c, &w, since_ms, "target", "connect");
         lutra_test_mariadb_restart(&target);
         since_ms = lutra_test_now_ms();
         cluster_reopen(&c);
@@ -202,50 +133,6 @@ Test(db_troubles, a_target_that_hangs_is_told_and_goes_on_in_its_epoch, .timeout
                     (unsigned long long)took_ms);
     }
     workload_finish(&w);
-    cluster_end(&c);
-}
-
-/* ---- the target's disk ---- */
-
-static void fill(const char *path)
-{
-    FILE *file = fopen(path, "wb");
-    static char block[65536];
-    cr_assert_not_null(file);
-    while (fwrite(block, 1, sizeof block, file) == sizeof block && fflush(file) == 0) {
-    }
-    (void)fclose(file);
-}
-
-static char small_disk[300];
-
-static void unmount(void)
-{
-    (void)umount2(small_disk, MNT_DETACH);
-}
-
-Test(db_troubles, a_full_disk_at_the_target_is_told_and_costs_time_only, .timeout = 240)
-{
-    struct cluster c;
-    struct workload w;
-    (void)snprintf(small_disk, sizeof small_disk, "%s/target", lutra_test_dir());
-    cr_assert(mkdir(small_disk, 0700) == 0);
-    if (mount("none", small_disk, "tmpfs", 0, "size=160m,mode=0755") != 0) {
-        cr_skip_test("no right to mount a small disk");
-    }
-    atexit(unmount); /* before that of the servers is registered: runs after it */
-    struct lutra_test_mariadb target = lutra_test_mariadb_start("target", NULL);
-    begin_plain(&c, &w, &target, 15, 60);
-    char *ballast = lutra_test_path("target/ballast");
-    uint64_t since_ms = lutra_test_now_ms();
-    fill(ballast);
-    await_told(&c, &w, since_ms, "full", "");
-    cr_log_info("status: %.600s", told);
-    cr_assert_eq(unlink(ballast), 0);
-    /* MariaDB looks once a minute whether a full disk under its binlog has room again. */
-    back(&w, "the target's disk has room again", 90000);
-    workload_finish(&w);
-    free(ballast);
     cluster_end(&c);
 }
 
@@ -263,12 +150,12 @@ Test(db_troubles, a_source_that_hangs_is_told_and_read_on_when_it_moves_again, .
     workload_for(&w, 1000);
     uint64_t since_ms = lutra_test_now_ms();
     lutra_test_server_signal("source", "mariadb", SIGSTOP);
-    await_told(&c, NULL, since_ms, "source", "heartbeat");
+    troubles_told(&c, NULL, since_ms, "source", "heartbeat");
     while (lutra_test_now_ms() - since_ms < 12000) { /* longer than a connection attempt lasts */
         lutra_test_poll_pause();
     }
     lutra_test_server_signal("source", "mariadb", SIGCONT);
-    back(&w, "the source moves again", 20000);
+    troubles_over(&w, "the source moves again", 20000);
     workload_finish(&w);
     cluster_end(&c);
 }
