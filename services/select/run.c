@@ -120,8 +120,8 @@ static void on_watch(void *arg)
     for (size_t i = 0; i < sizeof(stages) / sizeof(*stages); i++) {
         char topic[80], reason[160];
         (void)lutra_topic_name(run->p->id, stages[i], topic);
-        struct lutra_bus *bus = strcmp(stages[i], "load") == 0 ? run->buses.target
-                                                               : run->buses.source;
+        struct lutra_bus *bus =
+            strcmp(stages[i], "load") == 0 ? run->buses.target : run->buses.source;
         if (lutra_bus_partitions(bus, topic) == 0) {
             (void)snprintf(reason, sizeof(reason), "topic %s is gone", topic);
             sel_halt(run, LUTRA_REQUEST_RESTART, false, reason);
