@@ -402,11 +402,16 @@ void mem_tx_commit(struct lutra_mem_db *db, struct mem_tx *tx)
     mem_slot_set(&slot->from, pending->from);
     mem_slot_set(&slot->to, pending->to);
     mem_slot_set(&slot->low, pending->low);
-    lutra_buf_printf(&db->history, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n", slot->fence,
+    lutra_buf_printf(&db->history, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n", pending->fence,
                      slot->epoch, slot->process_id, slot->to);
     db->commits++;
     if (tx->n_changes > db->largest_unit_rows) {
         db->largest_unit_rows = tx->n_changes;
+    }
+    if (db->committed) {
+        struct lutra_slot as_written = *slot;
+        as_written.fence = pending->fence;
+        db->committed(&as_written, db->committed_arg);
     }
     tx_end(tx);
 }
@@ -683,6 +688,20 @@ void lutra_mem_db_set_faults(struct lutra_mem_db *db, const struct lutra_mem_db_
 const char *lutra_mem_db_history(struct lutra_mem_db *db)
 {
     return lutra_buf_cstr(&db->history);
+}
+
+void lutra_mem_db_watch(struct lutra_mem_db *db,
+                        void (*committed)(const struct lutra_slot *slot, void *arg),
+                        void *arg)
+{
+    db->committed = committed;
+    db->committed_arg = arg;
+}
+
+uint64_t lutra_mem_db_epoch(struct lutra_mem_db *db, const char *name)
+{
+    const struct mem_pipeline *pipeline = mem_pipeline_of(db, name);
+    return pipeline ? pipeline->slots[0].epoch : 0;
 }
 
 size_t lutra_mem_db_commits(struct lutra_mem_db *db)

@@ -42,6 +42,8 @@ struct lutra_mem_db {
     struct mem_pipeline *pipelines;
     struct mem_conn *conns;
     struct lutra_buf history;
+    void (*committed)(const struct lutra_slot *slot, void *arg);
+    void *committed_arg;
     size_t commits, largest_unit_rows;
 };
 

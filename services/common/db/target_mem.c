@@ -301,6 +301,7 @@ static enum step step_begin(struct mem_target *t, struct call *call, struct lutr
     tx->slot = slot;
     pipeline->holder[begin->slot] = tx;
     slot_copy(&tx->pending, slot);
+    tx->pending.fence = begin->fence; /* the writer's, for the history */
     tx->pending.unit = begin->unit;
     tx->pending.low_process_id = begin->low_process_id;
     mem_slot_set(&tx->pending.from, begin->from);

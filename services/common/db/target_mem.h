@@ -31,8 +31,16 @@ void lutra_mem_db_dump(struct lutra_mem_db *db,
                        struct lutra_buf *out);
 size_t lutra_mem_db_rows(struct lutra_mem_db *db, const char *schema, const char *table);
 /* The history of committed units, one line each: "fence epoch process_id to", for I3, I5 and I6.
+ * The fence is the one that the writer believed in.
  * Borrowed until the next commit. */
 const char *lutra_mem_db_history(struct lutra_mem_db *db);
+/* Told of every unit in the moment of its COMMIT, when its rows can be seen: the slot as it stands
+ * then, with the writer's fence. */
+void lutra_mem_db_watch(struct lutra_mem_db *db,
+                        void (*committed)(const struct lutra_slot *slot, void *arg),
+                        void *arg);
+/* The epoch that a pipeline's slots show; 0: none. */
+uint64_t lutra_mem_db_epoch(struct lutra_mem_db *db, const char *pipeline);
 /* Units committed, and the largest number of rows that one of them held. */
 size_t lutra_mem_db_commits(struct lutra_mem_db *db);
 size_t lutra_mem_db_largest_unit_rows(struct lutra_mem_db *db);

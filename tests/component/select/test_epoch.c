@@ -82,6 +82,13 @@ Test(select_epoch, an_epoch_is_never_used_twice)
     fix_origin(0, BEGIN);
     fix_run(1000);
     cr_expect_eq(fix.n, n);
+    lutra_coord_mem_expire(fix.env.coord); /* and for a new session */
+    fix_run(2000);
+    fix.epoch--;
+    fix_origin(0, BEGIN);
+    fix_run(1000);
+    cr_expect_eq(fix.n, n);
+    cr_expect(fix_state_is("state", "WAITING"));
 }
 
 Test(select_epoch, pause_publishes_nothing_new_and_keeps_the_epoch)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit.h"
 #include "base/mem.h"
 #include "world.h"
 
@@ -21,6 +22,7 @@ static struct world *group_world(uint64_t seed, const char *follow)
                    follow);
     w->target_yaml = yaml;
     w->member_a = w->db;
+    world_audit_leave_target(w->audit);
     w->views[0] = (struct lutra_member_view){.name = "a", .reachable = true, .fits = true};
     w->views[1] = (struct lutra_member_view){
         .name = "b", .reachable = true, .read_only = true, .replicates = true};

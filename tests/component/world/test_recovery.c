@@ -71,7 +71,7 @@ Test(world_recovery, a_target_restored_from_a_backup_is_refused_until_it_is_acce
         if (killed) {
             world_kill(load);
         }
-        lutra_mem_db_restore(w->db, backup);
+        world_restore_target(w, backup);
         size_t commits = lutra_mem_db_commits(w->db);
         world_restart(load);
         char *accept = refused(w);
@@ -114,7 +114,7 @@ Test(world_recovery, the_loss_of_the_last_units_alone_is_noticed_and_read_again)
             world_transaction(w, 3);
             world_settle(w, MINUTE_MS);
         }
-        lutra_mem_db_restore(w->db, backup); /* of less than a second ago */
+        world_restore_target(w, backup); /* of less than a second ago */
         flow(w, 5);
         world_settle(w, MINUTE_MS);
         world_check(w);
@@ -131,7 +131,7 @@ Test(world_recovery, an_emptied_target_is_refused_in_its_own_words)
     world_start_all(w, false);
     flow(w, 50);
     world_settle(w, MINUTE_MS);
-    lutra_mem_db_restore(w->db, empty);
+    world_restore_target(w, empty);
     char *accept = refused(w);
     cr_assert_eq(strncmp(accept, "empty:", 6), 0, "%s", accept);
     cr_assert(strstr(control_of(w).reason, "no checkpoint"), "%s", control_of(w).reason);
@@ -139,7 +139,7 @@ Test(world_recovery, an_emptied_target_is_refused_in_its_own_words)
     world_settle(w, MINUTE_MS); /* start: earliest */
     world_check(w);
     /* Emptied once more: the old word is not for this one. */
-    lutra_mem_db_restore(w->db, empty);
+    world_restore_target(w, empty);
     char *second = refused(w);
     cr_assert_str_neq(second, accept);
     free(accept);

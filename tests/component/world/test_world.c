@@ -1,6 +1,7 @@
 /* The whole installation from one seed: what each fault does, then all of them together, many
  * times. */
 #include <criterion/criterion.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -107,10 +108,98 @@ Test(world, a_loader_whose_session_expired_unnoticed_is_refused)
     lutra_target_mem_freeze(load->target, false);
     world_run_load(w, 50, 5);
     world_settle(w, MINUTE_MS);
+    cr_assert_geq(world_state_int(load, "fenced"), 1, "it knows that it was refused");
     lutra_coord_mem_partition(load->env.coord, false);
     world_run_load(w, 50, 5);
     world_settle(w, MINUTE_MS);
     world_check(w);
+    world_free(w);
+}
+
+/* The hardest moment for a fence: nothing was written under the new one yet, so the slots look to
+ * the zombie as it left them. */
+Test(world, a_zombie_before_the_first_unit_of_its_successor_is_refused)
+{
+    struct world *w = world_new(12, "");
+    world_start_all(w, false);
+    world_run_load(w, 20, 5);
+    world_settle(w, MINUTE_MS);
+    struct world_node *zombie = world_node_of(w, "load-1");
+    world_freeze(zombie);
+    size_t commits = lutra_mem_db_commits(w->db);
+    world_run_load(w, 5, 5); /* waits in its queue */
+    world_kill(world_node_of(w, "select-1"));
+    uint64_t epoch = lutra_mem_db_epoch(w->db, WORLD_PIPELINE);
+    (void)world_start(w, LUTRA_STAGE_LOAD, "load-2");
+    lutra_loop_run_for(w->loop, 4000);
+    cr_assert_gt(lutra_mem_db_epoch(w->db, WORLD_PIPELINE), epoch, "the successor made its fence");
+    cr_assert_eq(lutra_mem_db_commits(w->db), commits);
+    world_thaw(zombie);
+    lutra_loop_run_for(w->loop, 1000);
+    cr_assert_geq(world_state_int(zombie, "fenced"), 1);
+    lutra_coord_mem_partition(zombie->env.coord, false);
+    world_restart(world_node_of(w, "select-1"));
+    world_settle(w, MINUTE_MS);
+    world_check(w);
+    world_free(w);
+}
+
+Test(world, a_select_whose_session_ended_reads_nothing_more)
+{
+    struct world *w = world_new(13, "");
+    world_start_all(w, true);
+    world_run_load(w, 20, 5);
+    world_settle(w, MINUTE_MS);
+    struct world_node *former = world_node_of(w, "select-1");
+    if (!world_state_true(former, "owner")) {
+        former = world_node_of(w, "select-2");
+    }
+    lutra_coord_mem_partition(former->env.coord, true);
+    lutra_loop_run_for(w->loop, 10000);
+    lutra_coord_mem_partition(former->env.coord, false);
+    lutra_loop_run_for(w->loop, 5000);
+    cr_assert_not(world_state_true(former, "owner"));
+    int64_t published = world_state_int(former, "published");
+    world_run_load(w, 20, 5);
+    world_settle(w, MINUTE_MS);
+    cr_assert_eq(world_state_int(former, "published"), published);
+    /* Nor does it take the dump away from its successor. */
+    json_t *state = world_state(former);
+    cr_assert_str_eq(json_string_value(json_object_get(state, "state")), "STANDBY");
+    json_decref(state);
+    world_check(w);
+    world_free(w);
+}
+
+/* ZooKeeper knows a higher epoch than the target: never written over, never used by two. */
+Test(world, an_origin_that_is_newer_is_outbid_and_not_overwritten)
+{
+    struct world *w = world_new(14, "");
+    world_start_all(w, false);
+    world_run_load(w, 20, 5);
+    world_settle(w, MINUTE_MS);
+    world_kill(world_node_of(w, "select-1"));
+    world_kill(world_node_of(w, "load-1"));
+    lutra_loop_run_for(w->loop, 4000);
+    world_restart(world_node_of(w, "load-1"));
+    lutra_loop_run_for(w->loop, 4000);
+    /* Its epoch is made, and waits for a select owner to be published. */
+    uint64_t epoch = lutra_mem_db_epoch(w->db, WORLD_PIPELINE) + 10;
+    struct lutra_buf origin = {0};
+    lutra_buf_printf(&origin,
+                     "{\"epoch\":%llu,\"nonce\":\"feedfeedfeedfeed\",\"process_id\":1,"
+                     "\"position\":\"\",\"config_version\":1,\"select_session\":\"x\","
+                     "\"source_identity\":\"\",\"by\":\"test\",\"at_ms\":1}",
+                     (unsigned long long)epoch);
+    lutra_mem_tree_poke(w->tree, "/lutra/pipelines/" WORLD_PIPELINE "/origin",
+                        lutra_buf_cstr(&origin));
+    lutra_buf_fini(&origin);
+    lutra_loop_run_for(w->loop, 100);
+    world_restart(world_node_of(w, "select-1"));
+    world_run_load(w, 20, 5);
+    world_settle(w, MINUTE_MS);
+    world_check(w);
+    cr_assert_gt(lutra_mem_db_epoch(w->db, WORLD_PIPELINE), epoch);
     world_free(w);
 }
 
@@ -143,7 +232,7 @@ Test(world, zookeeper_restored_from_an_old_snapshot)
         world_run_load(w, 20, 5);
         world_settle(w, MINUTE_MS);
     }
-    lutra_mem_tree_restore(w->tree, old);
+    world_restore_zookeeper(w, old);
     world_run_load(w, 50, 5);
     world_settle(w, 2 * MINUTE_MS);
     world_check(w);

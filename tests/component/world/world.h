@@ -16,6 +16,7 @@
 #define WORLD_PIPELINE "p"
 
 struct world;
+struct world_audit;
 
 /* One service process. */
 struct world_node {
@@ -28,6 +29,7 @@ struct world_node {
     bool lacks_far;                  /* its configuration has no bus "far" */
     void *service;
     struct lutra_target *target; /* the last one that it made */
+    bool frozen;
 };
 
 struct world {
@@ -58,6 +60,8 @@ struct world {
     int64_t value[WORLD_KEYS];
     size_t bag_rows;
     bool in_transaction;
+    struct lutra_mem_tree *snapshot; /* of chaos; NULL: none */
+    struct world_audit *audit;       /* looks at every step: audit.h */
 };
 
 /* yaml: more lines of the pipeline, four blanks in front, or "". */
@@ -75,6 +79,14 @@ world_start_without_far(struct world *w, enum lutra_stage stage, const char *ins
 /* The process is gone at once: nothing more is heard of it, its session expires in time. */
 void world_kill(struct world_node *node);
 void world_restart(struct world_node *node);
+/* A load process that stands still, its transaction open, and whose session expires meanwhile; and
+ * goes on where it stood, still without knowing that. */
+void world_freeze(struct world_node *node);
+void world_thaw(struct world_node *node);
+/* ZooKeeper restored from a snapshot: what it says may be older from now on. NULL: wiped. */
+void world_restore_zookeeper(struct world *w, const struct lutra_mem_tree *snapshot);
+/* The same for the target. */
+void world_restore_target(struct world *w, const struct lutra_mem_db *backup);
 /* One of each service; two extracts and two transforms, a standby select and load when `standbys`.
  */
 void world_start_all(struct world *w, bool standbys);
@@ -90,6 +102,9 @@ void world_commit(struct world *w);
 void world_transaction(struct world *w, unsigned max_rows);
 
 /* ---- looking ---- */
+/* The keyed table of the source, and that of the target, in the same form. Heap. */
+char *world_truth(const struct world *w);
+char *world_reality(struct world *w);
 /* Everything that the source committed is in the target. */
 bool world_caught_up(void *world);
 /* Runs until caught up; fails the test with the state of all nodes when it takes longer than ms of
