@@ -90,6 +90,7 @@ struct sel_pipeline {
     struct lutra_task *reconcile;
     struct lutra_timer *release; /* STOP: how long what is in flight may take */
     bool released;               /* that time is over */
+    bool second_identity;        /* of the dump: see select.h */
     uint64_t used_epoch;         /* the highest that this process published or may have */
     struct sel_run *run;
     bool requesting; /* a request is under way; its completion names the pipeline */

@@ -4,7 +4,10 @@
  * are window.h. The protocol is docs/PROTOCOL.md §4, §6. Loop thread only.
  *
  * A pipeline's dump at the source bears server_id 0x4C000000 | (24-bit hash of the pipeline's
- * name): unique and stable, so that a new owner's dump ends that of a zombie. */
+ * name): unique and stable, so that a new owner's dump ends that of a zombie. After a dump that
+ * fell silent it is 0x4D..., after the next such one 0x4C... again: when the network was away the
+ * server still writes the former dump to nobody, cannot be stopped in that, and lets one of the
+ * same server_id wait for it, for up to half a minute after the network is back. */
 #ifndef LUTRA_SELECT_SELECT_H
 #define LUTRA_SELECT_SELECT_H
 
@@ -28,6 +31,6 @@ bool lutra_select_ready(struct lutra_select *select, char *reason, size_t reason
 /* Adds "pipelines" (docs/PROTOCOL.md §9). */
 void lutra_select_state(struct lutra_select *select, json_t *root);
 
-uint32_t lutra_select_server_id(const char *pipeline);
+uint32_t lutra_select_server_id(const char *pipeline, bool second);
 
 #endif

@@ -1,4 +1,5 @@
 /* From the source to the window: check, resolve, read, slice, publish. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,13 +18,13 @@ static struct lutra_loop *loop_of(const struct sel_run *run)
     return run->p->select->env->loop;
 }
 
-uint32_t lutra_select_server_id(const char *pipeline)
+uint32_t lutra_select_server_id(const char *pipeline, bool second)
 {
     uint32_t hash = 2166136261u; /* FNV-1a, folded to 24 bits */
     for (const char *c = pipeline; *c; c++) {
         hash = (hash ^ (unsigned char)*c) * 16777619u;
     }
-    return 0x4c000000u | ((hash >> 24) ^ (hash & 0xffffffu));
+    return (second ? 0x4d000000u : 0x4c000000u) | ((hash >> 24) ^ (hash & 0xffffffu));
 }
 
 /* ---- publishing ---- */
@@ -184,6 +185,9 @@ static void on_end(const struct lutra_error *err, void *arg)
     struct sel_run *run = arg;
     LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
     run->source_open = false;
+    if (err->code == ETIMEDOUT) {
+        run->p->second_identity = !run->p->second_identity;
+    }
     sel_failed(run, err);
 }
 
@@ -198,8 +202,9 @@ static void open_stream(struct sel_run *run)
     sel_set_state(run->p, SEL_STREAM, "");
     run->source_open = true;
     run->source_paused = run->source_idle = false;
-    lutra_source_open(run->source, position, lutra_select_server_id(run->p->id), HEARTBEAT_MS,
-                      MAX_EVENT_BYTES, &handler, run);
+    uint32_t server_id = lutra_select_server_id(run->p->id, run->p->second_identity);
+    lutra_source_open(run->source, position, server_id, HEARTBEAT_MS, MAX_EVENT_BYTES, &handler,
+                      run);
     sel_stream_pump(run);
 }
 

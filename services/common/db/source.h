@@ -64,7 +64,8 @@ void lutra_source_resolve(struct lutra_source *source,
                           void *arg);
 /* Starts the dump after `position` (by file and offset where it has them, else by GTID). server_id:
  * unique and stable per pipeline, so that a new owner's dump ends a zombie's. Heartbeat every
- * heartbeat_ms; silence of four of them ends the stream with RETRY. max_event_bytes bounds memory.
+ * heartbeat_ms; silence of four of them ends the stream with RETRY, code
+ * ETIMEDOUT. max_event_bytes bounds memory.
  */
 void lutra_source_open(struct lutra_source *source,
                        const struct lutra_position *position,

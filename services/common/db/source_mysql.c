@@ -468,7 +468,7 @@ static void on_silence_cb(void *arg)
         lutra_timer_start(s->silence, SILENT_HEARTBEATS * stream->heartbeat_ms - silent_ms);
         return;
     }
-    lutra_error_set(&err, LUTRA_RETRY, 0,
+    lutra_error_set(&err, LUTRA_RETRY, ETIMEDOUT,
                     "%s: not a byte for %llu ms, a heartbeat is due every %llu",
                     s->conn.endpoint.name, (unsigned long long)silent_ms,
                     (unsigned long long)stream->heartbeat_ms);

@@ -1,5 +1,6 @@
 /* A real source: what it checks, where positions are, and streams through good and bad times. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -578,6 +579,7 @@ Test(source_own, silence_ends_with_retry)
     await(&stream, &stream.ends, 1);
     lutra_test_server_signal("own", "mariadb", SIGCONT);
     cr_expect_eq(stream.end.class, LUTRA_RETRY);
+    cr_expect_eq(stream.end.code, ETIMEDOUT);
     cr_expect(strstr(stream.end.msg, "heartbeat"), "%s", stream.end.msg);
     cr_expect_lt(lutra_test_now_ms() - began_ms, lutra_test_scaled_ms(6 * HEARTBEAT_MS));
     lutra_free(from);
