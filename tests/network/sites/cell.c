@@ -217,8 +217,9 @@ void cell_run(struct traffic *t, const struct cell *cell)
 {
     char took[24] = "-";
     int64_t epoch = t->epoch;
-    cell_note("%s begins; again: ./tests/run network --seed %" PRIu64 " -R network/%s", cell->name,
-              cell_seed(), program());
+    /* The short one is run with every change. */
+    cell_note("%s begins; again: ./tests/run %s --seed %" PRIu64 " -R %s", cell->name,
+              strstr(program(), "smoke") ? "integration" : "network", cell_seed(), program());
     begin_trouble(t, cell);
     uint64_t longest_ms = endure(t, cell);
     traffic_look(t);
