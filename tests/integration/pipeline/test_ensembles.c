@@ -27,7 +27,8 @@ Test(ensembles, a_cluster_of_three_loses_a_broker_and_rows_flow_on, .timeout = 4
     lutra_test_kafka_cluster_start();
     cluster_start(&c, &(struct cluster_options){.extracts = 2, .transforms = 2});
     workload_tables(&c);
-    cluster_go(&c);
+    cluster_begin(&c);
+    cluster_await_state(&c, "RUNNING", 120000); /* three new brokers take their time */
     for (size_t i = 0; i < 4; i++) {
         char *topic = cluster_topic(&c, stages[i]);
         cr_assert_eq(lutra_kafka_replicas(lutra_test_stack()->kafka, topic, 0), 3, "%s", topic);
@@ -40,11 +41,11 @@ Test(ensembles, a_cluster_of_three_loses_a_broker_and_rows_flow_on, .timeout = 4
         int node = leader_of(round == 0 ? load : extract);
         char *when = lutra_test_format("after broker %d of 3 was killed", node);
         lutra_test_kafka_node_kill9(node);
-        uint64_t took_ms = workload_flows(&w, 30000, when);
+        uint64_t took_ms = workload_flows(&w, 60000, when);
         cr_log_warn("%s: a row written then arrived after %llu ms", when,
                     (unsigned long long)took_ms);
         lutra_test_kafka_node_start(node);
-        (void)workload_flows(&w, 15000, "with three brokers again");
+        (void)workload_flows(&w, 30000, "with three brokers again");
         free(when);
     }
     workload_finish(&w);
