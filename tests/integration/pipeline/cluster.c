@@ -186,13 +186,13 @@ void cluster_apply(struct cluster *c)
     endpoint_yaml(source, sizeof source, "source", o->source_endpoint, &c->source_server);
     endpoint_yaml(target, sizeof target, "target", o->target_endpoint, &c->target_server);
     (void)snprintf(pairs, sizeof pairs, "      - source: {schema: %s, table: \"*\"}\n", c->name);
-    char *yaml =
-        lutra_test_format("channel: %s\nsources:\n%s%spipelines:\n  - name: %s\n"
-                          "    source: source\n    target: target\n    start: %s\n"
-                          "    window: %u\n    partitions: 2\n%s    pairs:\n%s",
-                          c->name, source, target, c->name, o->start != NULL ? o->start : "current",
-                          o->window > 0 ? o->window : 32, o->pipeline != NULL ? o->pipeline : "",
-                          o->pairs != NULL ? o->pairs : pairs);
+    char *yaml = lutra_test_format(
+        "channel: %s\n%ssources:\n%s%spipelines:\n  - name: %s\n"
+        "    source: source\n    target: target\n    start: %s\n"
+        "    window: %u\n    partitions: 2\n%s    pairs:\n%s",
+        c->name, o->channel != NULL ? o->channel : "", source, target, c->name,
+        o->start != NULL ? o->start : "current", o->window > 0 ? o->window : 32,
+        o->pipeline != NULL ? o->pipeline : "", o->pairs != NULL ? o->pairs : pairs);
     char *path = lutra_test_path("channel.yaml");
     lutra_test_write_file(path, yaml);
     if (cluster_ctl(c, "apply -f %s", path) != 0) {

@@ -19,6 +19,7 @@ struct cluster_options {
     int selects, extracts, transforms, loads, managers;
     unsigned window;      /* 0: 32 */
     const char *start;    /* NULL: current */
+    const char *channel;  /* more YAML lines of the channel; NULL: none */
     const char *pipeline; /* more YAML lines of the pipeline, four blanks in front; NULL: none */
     const char *pairs;    /* the pairs' YAML; NULL: every table of the database */
     const char *const *faults; /* "service:LUTRA_TEST_FAULTS value" for the first instance, ended by
