@@ -97,6 +97,11 @@ void lutra_load_free(struct lutra_load *load)
     lutra_free(load);
 }
 
+const struct lutra_catalog *lutra_load_catalog(const struct lutra_load *load)
+{
+    return load->catalog;
+}
+
 bool lutra_load_ready(struct lutra_load *load, char *reason, size_t reason_len)
 {
     if (!lutra_catalog_known(load->catalog)) {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "catalog/catalog.h"
 #include "daemon/env.h"
 
 struct lutra_load;
@@ -18,6 +19,7 @@ struct lutra_load *lutra_load_new(const struct lutra_env *env);
 /* Finishes the units at hand, gives up every ownership, then calls drained(arg) once. */
 void lutra_load_drain(struct lutra_load *load, void (*drained)(void *arg), void *arg);
 void lutra_load_free(struct lutra_load *load);
+const struct lutra_catalog *lutra_load_catalog(const struct lutra_load *load);
 /* False and a one-line reason when a pipeline that it owns cannot work. */
 bool lutra_load_ready(struct lutra_load *load, char *reason, size_t reason_len);
 /* Adds "pipelines" (docs/PROTOCOL.md §9). */

@@ -23,6 +23,7 @@ static int start(struct lutra_daemon *daemon,
     (void)err;
     state->daemon = daemon;
     state->load = lutra_load_new(env);
+    lutra_daemon_definitions(daemon, lutra_load_catalog(state->load));
     *out = state;
     return 0;
 }

@@ -13,6 +13,9 @@ struct mgr_read {
     struct lutra_http_request *request;
     char name[64];
     json_t *(*make)(struct lutra_manager *manager);
+    void (*then)(struct lutra_manager *manager,
+                 struct lutra_http_request *request,
+                 const char *name);
     struct mgr_read *prev, *next;
 };
 
@@ -61,6 +64,15 @@ static void refreshed(void *arg)
     struct mgr_read *read = arg;
     json_t *body;
 
+    if (read->then != NULL) {
+        if (read->manager->stopping) {
+            lutra_http_reply_error(read->request, 503, "retry", "this manager is stopping");
+        } else {
+            read->then(read->manager, read->request, read->name);
+        }
+        read_free(read);
+        return;
+    }
     if (read->make != NULL) {
         body = read->make(read->manager);
     } else {
@@ -99,6 +111,30 @@ static void get_status(struct lutra_manager *manager,
     mgr_nodes_refresh(manager->nodes, MGR_FRESH_MS, refreshed, read);
 }
 
+void mgr_get_fresh(struct lutra_manager *manager,
+                   struct lutra_http_request *request,
+                   json_t *(*make)(struct lutra_manager *manager))
+{
+    get_status(manager, request, "", make);
+}
+
+void mgr_refresh_then(struct lutra_manager *manager,
+                      struct lutra_http_request *request,
+                      const char *name,
+                      void (*then)(struct lutra_manager *manager,
+                                   struct lutra_http_request *request,
+                                   const char *name))
+{
+    struct mgr_read *read;
+
+    if (!catalog_known(manager, request)) {
+        return;
+    }
+    read = read_new(manager, request, name);
+    read->then = then;
+    mgr_nodes_refresh(manager->nodes, 0, refreshed, read);
+}
+
 static void on_definition(const struct lutra_coord_result *result, void *arg)
 {
     struct mgr_read *read = arg;
@@ -131,8 +167,7 @@ get_definition(struct lutra_manager *manager, struct lutra_http_request *request
 
 /* ---- writes ---- */
 
-/* True: this manager may carry it out. False: answered. */
-static bool may_write(struct lutra_manager *manager, struct lutra_http_request *request)
+bool mgr_may_write(struct lutra_manager *manager, struct lutra_http_request *request)
 {
     const char *http = mgr_election_leader_http(manager->election);
     char location[4096];
@@ -192,7 +227,7 @@ delete_channel(struct lutra_manager *manager, struct lutra_http_request *request
     mgr_op_submit(op);
 }
 
-static void take_by(struct mgr_op *op, const json_t *body)
+void mgr_op_take_by(struct mgr_op *op, const json_t *body)
 {
     const char *by = json_string_value(json_object_get(body, "by"));
 
@@ -214,7 +249,7 @@ static void post_desired(struct lutra_manager *manager,
     }
     op = mgr_op_new(manager, request, name, mgr_op_desired);
     op->desired = desired;
-    take_by(op, body);
+    mgr_op_take_by(op, body);
     json_decref(body);
     mgr_op_submit(op);
 }
@@ -243,7 +278,7 @@ static void post_request(struct lutra_manager *manager,
         return;
     }
     op = mgr_op_new(manager, request, name, mgr_op_request);
-    take_by(op, body);
+    mgr_op_take_by(op, body);
     reason = json_string_value(json_object_get(body, "reason"));
     op->wish.kind = kind;
     op->wish.by_operator = true;
@@ -273,7 +308,7 @@ post_warning(struct lutra_manager *manager, struct lutra_http_request *request, 
         return;
     }
     op = mgr_op_new(manager, request, name, mgr_op_warn);
-    take_by(op, body);
+    mgr_op_take_by(op, body);
     mgr_text_copy(op->wish.reason, sizeof(op->wish.reason), reason);
     json_decref(body);
     mgr_op_submit(op);
@@ -303,13 +338,18 @@ static void wrong_method(struct lutra_http_request *request, const char *allowed
                            allowed);
 }
 
-static bool is_get(struct lutra_http_request *request)
+bool mgr_is_method(struct lutra_http_request *request, const char *method)
 {
-    if (strcmp(lutra_http_method(request), "GET") == 0) {
+    if (strcmp(lutra_http_method(request), method) == 0) {
         return true;
     }
-    wrong_method(request, "GET");
+    wrong_method(request, method);
     return false;
+}
+
+static bool is_get(struct lutra_http_request *request)
+{
+    return mgr_is_method(request, "GET");
 }
 
 /* Splits "<name>" or "<name>/<verb>"; false: answered. */
@@ -340,11 +380,11 @@ on_channel(struct lutra_manager *manager, struct lutra_http_request *request, co
     if (strcmp(method, "GET") == 0) {
         get_definition(manager, request, name);
     } else if (strcmp(method, "PUT") == 0) {
-        if (may_write(manager, request)) {
+        if (mgr_may_write(manager, request)) {
             put_channel(manager, request, name);
         }
     } else if (strcmp(method, "DELETE") == 0) {
-        if (may_write(manager, request)) {
+        if (mgr_may_write(manager, request)) {
             delete_channel(manager, request, name);
         }
     } else {
@@ -383,7 +423,7 @@ on_channels(struct lutra_manager *manager, struct lutra_http_request *request, c
         if (strcmp(verb, verbs[i].verb) == 0) {
             if (strcmp(lutra_http_method(request), "POST") != 0) {
                 wrong_method(request, "POST");
-            } else if (may_write(manager, request)) {
+            } else if (mgr_may_write(manager, request)) {
                 post_desired(manager, request, name, verbs[i].desired);
             }
             return;
@@ -408,7 +448,7 @@ on_pipelines(struct lutra_manager *manager, struct lutra_http_request *request, 
         no_such_path(request);
     } else if (strcmp(lutra_http_method(request), "POST") != 0) {
         wrong_method(request, "POST");
-    } else if (!may_write(manager, request)) {
+    } else if (!mgr_may_write(manager, request)) {
         return;
     } else if (warning) {
         post_warning(manager, request, name);
@@ -440,7 +480,7 @@ post_switch(struct lutra_manager *manager, struct lutra_http_request *request, c
     op = mgr_op_new(manager, request, key, mgr_op_media);
     mgr_text_copy(op->to, sizeof(op->to), to);
     mgr_text_copy(op->expected, sizeof(op->expected), from != NULL ? from : "");
-    take_by(op, body);
+    mgr_op_take_by(op, body);
     json_decref(body);
     mgr_op_submit(op);
 }
@@ -481,7 +521,7 @@ on_media(struct lutra_manager *manager, struct lutra_http_request *request, cons
         no_such_path(request);
     } else if (strcmp(lutra_http_method(request), "POST") != 0) {
         wrong_method(request, "POST");
-    } else if (may_write(manager, request)) {
+    } else if (mgr_may_write(manager, request)) {
         post_switch(manager, request, key);
     }
 }
@@ -499,7 +539,7 @@ on_alarms(struct lutra_manager *manager, struct lutra_http_request *request, con
     } else if (!mgr_alarm_name_valid(rest)) {
         lutra_http_reply_error(request, 400, "config", "\"%.100s\" is not the name of an alarm",
                                rest);
-    } else if (may_write(manager, request)) {
+    } else if (mgr_may_write(manager, request)) {
         delete_alarm(manager, request, rest);
     }
 }
@@ -537,7 +577,7 @@ void lutra_manager_handle(struct lutra_http_request *request, void *arg)
         on_channels(manager, request, path + sizeof(channels) - 1);
     } else if (strncmp(path, pipelines, sizeof(pipelines) - 1) == 0) {
         on_pipelines(manager, request, path + sizeof(pipelines) - 1);
-    } else {
+    } else if (!mgr_recover_route(manager, request) && !mgr_janitor_route(manager, request)) {
         no_such_path(request);
     }
 }

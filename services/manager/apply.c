@@ -178,6 +178,17 @@ static void on_created(const struct lutra_coord_result *result, void *arg)
                     op->name);
         return;
     }
+    if (op->recover) {
+        mgr_events_add(op->manager->events, "recover", op->name,
+                       "version %llu from the cache of %s, by %s",
+                       (unsigned long long)op->def->version, op->node, op->by);
+        mgr_op_answer_settled(op,
+                              json_pack("{s:s, s:s, s:I, s:s}", "result", "recovered", "channel",
+                                        op->name, "version", (json_int_t)op->def->version, "from",
+                                        op->node),
+                              config_visible);
+        return;
+    }
     mgr_events_add(op->manager->events, "apply", op->name, "created, by %s", op->by);
     mgr_op_answer_settled(op, result_json("created", 1), config_visible);
 }
@@ -187,7 +198,9 @@ static void create_config(struct mgr_op *op)
     struct lutra_buf json = {0};
     char path[256];
 
-    op->def->version = 1;
+    if (!op->recover) { /* the version is known already, and may be that of epochs to come */
+        op->def->version = 1;
+    }
     (void)LUTRA_FAULT("manager.before_config"); /* its other records are there */
     lutra_channel_to_json(op->def, &json);
     lutra_coord_create(op->manager->options.coord, lutra_path_channel(op->name, "config", path),
@@ -270,6 +283,11 @@ static void on_own(const struct lutra_coord_result *result, void *arg)
         op->desired = LUTRA_DESIRED_STOP;
         op->each_done = after_desired;
         mgr_op_write_desired(op);
+        return;
+    }
+    if (op->recover) {
+        mgr_op_fail(op, 409, "conflict", "ZooKeeper knows channel %s: nothing to recover",
+                    op->name);
         return;
     }
     op->version = result->stat.version;

@@ -67,6 +67,7 @@ static int start(struct lutra_daemon *daemon,
         .http = lutra_daemon_http_address(daemon),
         .fetcher = {.get = get, .forget = forget, .port = state->client},
         .metrics = env->metrics,
+        .looks_into_targets = true,
         .stall_ms = config->stall_ms,
     });
     lutra_daemon_route(daemon, "/v1/", lutra_manager_handle, state->manager);

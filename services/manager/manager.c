@@ -37,6 +37,7 @@ void lutra_manager_free(struct lutra_manager *manager)
     if (manager == NULL) {
         return;
     }
+    manager->stopping = true;
     mgr_duties_stop(manager);
     mgr_ops_free(manager);
     mgr_alarms_free(manager->alarms);

@@ -34,6 +34,7 @@ struct lutra_manager_options {
     const char *http; /* host:port that others reach this manager by */
     struct lutra_manager_fetcher fetcher;
     struct lutra_metrics *metrics; /* may be NULL */
+    bool looks_into_targets;       /* the janitor connects to the targets of channels */
     uint64_t stall_ms;             /* data in flight and no progress for so long is a stall */
 };
 

@@ -54,6 +54,7 @@ struct lutra_manager {
     bool told_leading;
     struct mgr_op *ops, **ops_end; /* writes, one at a time; the first is under way */
     struct mgr_read *reads;
+    bool stopping;
     struct lutra_timer *op_timer;
 };
 
@@ -97,6 +98,9 @@ struct mgr_op {
     enum lutra_desired desired;
     char to[64], from[64], expected[64]; /* media switch: members; expected "": any */
     bool force, topics;
+    bool recover;    /* apply: a definition from a node's cache, of a channel that is not there */
+    char node[160];  /* recover: whose cache */
+    struct jan *jan; /* janitor.c */
     struct lutra_request wish; /* rollback, restart */
     char **names;              /* a list being worked through */
     size_t n_names, next_name;
@@ -133,6 +137,31 @@ void mgr_text_copy(char *to, size_t size, const char *from);
 void mgr_op_write_desired(struct mgr_op *op);
 /* api.c */
 void mgr_reads_free(struct lutra_manager *manager);
+/* True: this manager leads. False: answered. */
+bool mgr_may_write(struct lutra_manager *manager, struct lutra_http_request *request);
+/* False: answered with 405. */
+bool mgr_is_method(struct lutra_http_request *request, const char *method);
+/* Asks all nodes afresh, then calls then, which takes the request. */
+void mgr_refresh_then(struct lutra_manager *manager,
+                      struct lutra_http_request *request,
+                      const char *name,
+                      void (*then)(struct lutra_manager *manager,
+                                   struct lutra_http_request *request,
+                                   const char *name));
+/* Answers with make(manager), with states as young as status wants them. */
+void mgr_get_fresh(struct lutra_manager *manager,
+                   struct lutra_http_request *request,
+                   json_t *(*make)(struct lutra_manager *manager));
+/* "by" of the body. */
+void mgr_op_take_by(struct mgr_op *op, const json_t *body);
+
+/* recover.c: channels that nodes know and ZooKeeper does not. */
+json_t *mgr_recover_json(struct lutra_manager *manager);
+/* Takes the requests below its path; false: not its path. */
+bool mgr_recover_route(struct lutra_manager *manager, struct lutra_http_request *request);
+/* janitor.c: what deleted pipelines left behind. */
+bool mgr_janitor_route(struct lutra_manager *manager, struct lutra_http_request *request);
+void mgr_janitor_free(struct jan *jan); /* NULL is legal */
 
 /* media.c */
 json_t *mgr_media_json(struct lutra_manager *manager);

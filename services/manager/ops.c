@@ -65,6 +65,10 @@ static void op_free(struct mgr_op *op)
     lutra_coord_forget(manager->options.coord, op);
     lutra_request_forget(manager->options.coord, op);
     lutra_buses_each(manager->options.buses, forget_bus, op);
+    if (manager->options.fetcher.forget != NULL) {
+        manager->options.fetcher.forget(manager->options.fetcher.port, op);
+    }
+    mgr_janitor_free(op->jan);
     names_free(op);
     lutra_channel_free(op->def);
     lutra_channel_free(op->old);

@@ -23,6 +23,7 @@ static int start(struct lutra_daemon *daemon,
     (void)err;
     state->daemon = daemon;
     state->select = lutra_select_new(env);
+    lutra_daemon_definitions(daemon, lutra_select_catalog(state->select));
     *out = state;
     return 0;
 }

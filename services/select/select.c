@@ -98,6 +98,11 @@ void lutra_select_free(struct lutra_select *select)
     lutra_free(select);
 }
 
+const struct lutra_catalog *lutra_select_catalog(const struct lutra_select *select)
+{
+    return select->catalog;
+}
+
 bool lutra_select_ready(struct lutra_select *select, char *reason, size_t reason_len)
 {
     if (!lutra_catalog_known(select->catalog)) {

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "catalog/catalog.h"
 #include "daemon/env.h"
 
 struct lutra_select;
@@ -26,6 +27,7 @@ struct lutra_select *lutra_select_new(const struct lutra_env *env);
  * drained(arg) once. */
 void lutra_select_drain(struct lutra_select *select, void (*drained)(void *arg), void *arg);
 void lutra_select_free(struct lutra_select *select);
+const struct lutra_catalog *lutra_select_catalog(const struct lutra_select *select);
 /* False and a one-line reason when it cannot do its work. */
 bool lutra_select_ready(struct lutra_select *select, char *reason, size_t reason_len);
 /* Adds "pipelines" (docs/PROTOCOL.md §9). */

@@ -71,6 +71,25 @@ void lutra_bus_delete_topics(
     bus->ops->delete_topics(bus, topics, n, done, arg);
 }
 
+void lutra_bus_list_topics(struct lutra_bus *bus, lutra_bus_names_fn done, void *arg)
+{
+    bus->ops->list_topics(bus, done, arg);
+}
+
+void lutra_bus_group_topics(struct lutra_bus *bus,
+                            const char *group,
+                            lutra_bus_names_fn done,
+                            void *arg)
+{
+    bus->ops->group_topics(bus, group, done, arg);
+}
+
+void lutra_bus_delete_offsets(
+    struct lutra_bus *bus, const char *group, const char *topic, lutra_bus_ack_fn done, void *arg)
+{
+    bus->ops->delete_offsets(bus, group, topic, done, arg);
+}
+
 int32_t lutra_bus_partitions(struct lutra_bus *bus, const char *topic)
 {
     return bus->ops->partitions(bus, topic);

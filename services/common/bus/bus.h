@@ -77,6 +77,21 @@ void lutra_bus_ensure_topics(struct lutra_bus *bus,
                              void *arg);
 void lutra_bus_delete_topics(
     struct lutra_bus *bus, const char *const *topics, size_t n, lutra_bus_ack_fn done, void *arg);
+/* For the janitor. names: borrowed for the call, without an order; err: RETRY, then there are none.
+ * Cancelled by lutra_bus_forget. */
+typedef void (*lutra_bus_names_fn)(const char *const *names,
+                                   size_t n,
+                                   const struct lutra_error *err,
+                                   void *arg);
+void lutra_bus_list_topics(struct lutra_bus *bus, lutra_bus_names_fn done, void *arg);
+/* The topics in which the group has committed offsets, whether they are there or not. */
+void lutra_bus_group_topics(struct lutra_bus *bus,
+                            const char *group,
+                            lutra_bus_names_fn done,
+                            void *arg);
+/* Forgets what the group has committed in a topic. */
+void lutra_bus_delete_offsets(
+    struct lutra_bus *bus, const char *group, const char *topic, lutra_bus_ack_fn done, void *arg);
 /* Partition count of a topic as last seen in metadata; 0: unknown (asks for it in the background).
  */
 int32_t lutra_bus_partitions(struct lutra_bus *bus, const char *topic);

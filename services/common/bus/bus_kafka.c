@@ -398,6 +398,7 @@ static void kafka_forget(struct lutra_bus *base, void *arg)
 
     kafka_producer_forget(bus, arg);
     kafka_admin_forget(bus, arg);
+    kafka_list_forget(bus, arg);
 }
 
 static bool commits_under_way(const struct kafka_bus *bus)
@@ -528,6 +529,9 @@ static const struct lutra_bus_ops kafka_ops = {
     .warm_up = kafka_warm_up,
     .ensure_topics = kafka_ensure_topics,
     .delete_topics = kafka_delete_topics,
+    .list_topics = kafka_list_topics,
+    .group_topics = kafka_group_topics,
+    .delete_offsets = kafka_delete_offsets,
     .partitions = kafka_partitions,
     .reader_new = kafka_reader_new,
     .reader_free = kafka_reader_free,

@@ -182,6 +182,7 @@ struct kafka_bus {
     struct kafka_send *sends, *failed_sends;
     struct kafka_warm_up *warm_ups;
     struct kafka_admin *admins;
+    struct kafka_list *lists;
 
     struct kafka_consumer *consumers;
     struct kafka_subscription *subs;
@@ -244,6 +245,16 @@ typedef void (*kafka_metadata_fn)(struct kafka_bus *bus,
                                   void *ctx);
 void kafka_metadata_ask(
     struct kafka_bus *bus, const char *const *topics, size_t n, kafka_metadata_fn fn, void *ctx);
+
+/* ---- bus_kafka_list.c ---- */
+void kafka_list_topics(struct lutra_bus *base, lutra_bus_names_fn done, void *arg);
+void kafka_group_topics(struct lutra_bus *base,
+                        const char *group,
+                        lutra_bus_names_fn done,
+                        void *arg);
+void kafka_delete_offsets(
+    struct lutra_bus *base, const char *group, const char *topic, lutra_bus_ack_fn done, void *arg);
+void kafka_list_forget(struct kafka_bus *bus, const void *arg);
 
 /* ---- bus_kafka_consumer.c ---- */
 struct kafka_consumer *kafka_consumer_new(struct kafka_bus *bus,

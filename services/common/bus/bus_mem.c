@@ -28,7 +28,7 @@ struct mem_send {
     struct mem_send *prev, *next;
 };
 
-enum call_kind { CALL_WARM_UP, CALL_ENSURE, CALL_DELETE };
+enum call_kind { CALL_WARM_UP, CALL_ENSURE, CALL_DELETE, CALL_LIST, CALL_GROUP, CALL_FORGET };
 
 struct mem_call {
     enum call_kind kind;
@@ -36,6 +36,7 @@ struct mem_call {
     struct lutra_bus_topic *topics; /* names owned */
     char **names;
     lutra_bus_ack_fn done;
+    lutra_bus_names_fn list;
     void *arg;
     struct mem_call *prev, *next;
 };
@@ -178,6 +179,7 @@ static void mem_forget(struct lutra_bus *base, void *arg)
     DL_FOREACH(bus->calls, call)
     {
         call->done = call->arg == arg ? NULL : call->done;
+        call->list = call->arg == arg ? NULL : call->list;
     }
 }
 
@@ -240,6 +242,29 @@ static void mem_delete_topics(
     }
 }
 
+static void mem_list_topics(struct lutra_bus *base, lutra_bus_names_fn done, void *arg)
+{
+    call_new((struct mem_bus *)base, CALL_LIST, 0, NULL, arg)->list = done;
+}
+
+static void
+mem_list_group(struct lutra_bus *base, const char *group, lutra_bus_names_fn done, void *arg)
+{
+    struct mem_call *call = call_new((struct mem_bus *)base, CALL_GROUP, 1, NULL, arg);
+
+    call->names[0] = lutra_strdup(group);
+    call->list = done;
+}
+
+static void mem_delete_offsets(
+    struct lutra_bus *base, const char *group, const char *topic, lutra_bus_ack_fn done, void *arg)
+{
+    struct mem_call *call = call_new((struct mem_bus *)base, CALL_FORGET, 2, done, arg);
+
+    call->names[0] = lutra_strdup(topic);
+    call->names[1] = lutra_strdup(group);
+}
+
 static void call_run(struct mem_bus *bus, const struct mem_call *call, struct lutra_error *err)
 {
     for (size_t i = 0; i < call->n; i++) {
@@ -264,6 +289,12 @@ static void call_run(struct mem_bus *bus, const struct mem_call *call, struct lu
         case CALL_DELETE:
             mem_topic_delete(bus->broker, name);
             break;
+        case CALL_LIST:
+        case CALL_GROUP:
+            break;
+        case CALL_FORGET:
+            mem_group_delete_offsets(mem_group_get(bus->broker, call->names[1]), name);
+            return;
         }
     }
 }
@@ -276,7 +307,17 @@ static void run_calls(struct mem_bus *bus)
 
         DL_DELETE(bus->calls, call);
         call_run(bus, call, &err);
-        if (call->done) {
+        if (call->list) {
+            char **names = NULL;
+            size_t n = call->kind == CALL_LIST
+                           ? mem_topic_names(bus->broker, &names)
+                           : mem_group_topics(mem_group_get(bus->broker, call->names[0]), &names);
+            call->list((const char *const *)names, n, NULL, call->arg);
+            while (n > 0) {
+                lutra_free(names[--n]);
+            }
+            lutra_free(names);
+        } else if (call->done) {
             call->done(err.class == LUTRA_OK ? NULL : &err, call->arg);
         }
         call_free(call);
@@ -422,6 +463,9 @@ static const struct lutra_bus_ops mem_ops = {
     .warm_up = mem_warm_up,
     .ensure_topics = mem_ensure_topics,
     .delete_topics = mem_delete_topics,
+    .list_topics = mem_list_topics,
+    .group_topics = mem_list_group,
+    .delete_offsets = mem_delete_offsets,
     .partitions = mem_partitions,
     .reader_new = mem_reader_new,
     .reader_free = mem_reader_free,

@@ -46,6 +46,16 @@ struct lutra_bus_ops {
                           lutra_bus_ack_fn done,
                           void *arg);
     int32_t (*partitions)(struct lutra_bus *bus, const char *topic);
+    void (*list_topics)(struct lutra_bus *bus, lutra_bus_names_fn done, void *arg);
+    void (*group_topics)(struct lutra_bus *bus,
+                         const char *group,
+                         lutra_bus_names_fn done,
+                         void *arg);
+    void (*delete_offsets)(struct lutra_bus *bus,
+                           const char *group,
+                           const char *topic,
+                           lutra_bus_ack_fn done,
+                           void *arg);
 
     struct lutra_bus_reader *(*reader_new)(struct lutra_bus *bus,
                                            const char *group,

@@ -153,6 +153,19 @@ void lutra_mem_broker_create_topic(struct lutra_mem_broker *broker,
     }
 }
 
+size_t mem_topic_names(struct lutra_mem_broker *broker, char ***names)
+{
+    struct mem_topic *topic, *tmp;
+    size_t n = 0;
+
+    *names = lutra_alloc((HASH_COUNT(broker->topics) + 1) * sizeof(char *));
+    HASH_ITER(hh, broker->topics, topic, tmp)
+    {
+        (*names)[n++] = lutra_strdup(topic->name);
+    }
+    return n;
+}
+
 /* ---- the broker ---- */
 
 struct lutra_mem_broker *lutra_mem_broker_new(struct lutra_loop *loop)

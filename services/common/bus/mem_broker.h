@@ -136,6 +136,8 @@ mem_partition_find(struct lutra_mem_broker *broker, const char *topic, int32_t p
 /* Consumes the record. */
 void mem_partition_append(struct mem_partition *partition, struct mem_record *record);
 void mem_topic_delete(struct lutra_mem_broker *broker, const char *name);
+/* Heap, each and the array. */
+size_t mem_topic_names(struct lutra_mem_broker *broker, char ***names);
 bool mem_draw_percent(struct lutra_mem_broker *broker, unsigned percent);
 uint64_t mem_draw_delay_ms(struct lutra_mem_broker *broker);
 
@@ -147,6 +149,8 @@ void mem_group_commit(struct mem_group *group,
                       const char *topic,
                       int32_t partition,
                       int64_t next_offset);
+size_t mem_group_topics(struct mem_group *group, char ***names);
+void mem_group_delete_offsets(struct mem_group *group, const char *topic);
 struct mem_member *mem_member_new(struct mem_group *group, struct mem_sub *sub);
 void mem_member_topics(struct mem_member *member, const char *const *topics, size_t n);
 struct mem_owned *mem_member_owned(struct mem_member *member, const char *topic, int32_t partition);

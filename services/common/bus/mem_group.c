@@ -61,6 +61,51 @@ void mem_group_commit(struct mem_group *group,
     offset->offset = next_offset;
 }
 
+/* "topic/partition": the topic alone; heap. */
+static char *offset_topic(const struct mem_offset *offset)
+{
+    return lutra_strndup(offset->key, (size_t)(strrchr(offset->key, '/') - offset->key));
+}
+
+size_t mem_group_topics(struct mem_group *group, char ***names)
+{
+    struct mem_offset *offset, *tmp;
+    size_t n = 0;
+
+    *names = lutra_alloc((HASH_COUNT(group->offsets) + 1) * sizeof(char *));
+    HASH_ITER(hh, group->offsets, offset, tmp)
+    {
+        char *topic = offset_topic(offset);
+        size_t i = 0;
+
+        while (i < n && strcmp((*names)[i], topic) != 0) {
+            i++;
+        }
+        if (i < n) {
+            lutra_free(topic);
+        } else {
+            (*names)[n++] = topic;
+        }
+    }
+    return n;
+}
+
+void mem_group_delete_offsets(struct mem_group *group, const char *topic)
+{
+    struct mem_offset *offset, *tmp;
+
+    HASH_ITER(hh, group->offsets, offset, tmp)
+    {
+        LUTRA_AUTO_FREE char *of = offset_topic(offset);
+
+        if (strcmp(of, topic) == 0) {
+            HASH_DEL(group->offsets, offset);
+            lutra_free(offset->key);
+            lutra_free(offset);
+        }
+    }
+}
+
 /* ---- members ---- */
 
 static void owned_free(struct mem_member *member, struct mem_owned *owned)

@@ -312,7 +312,8 @@ static void on_gone_read(const struct lutra_coord_result *result, void *arg)
         LUTRA_ERROR("catalog.unknown_to_zookeeper", LUTRA_F_STR("channel", channel->name),
                     LUTRA_F_U64("version", channel->def->version),
                     LUTRA_F_STR("hint", "ZooKeeper was wiped or restored from an older snapshot; "
-                                        "the channel is not run until it is applied again"));
+                                        "the channel is not run until it is recovered "
+                                        "(lutractl recover) or applied again"));
         update_pipelines(channel, LUTRA_CHANGED_CONFIG);
     }
 }
@@ -449,6 +450,22 @@ void lutra_catalog_each(struct lutra_catalog *catalog,
     HASH_ITER(hh, catalog->pipelines, pipeline, next)
     {
         fn(&pipeline->pub, arg);
+    }
+}
+
+void lutra_catalog_definitions(const struct lutra_catalog *catalog,
+                               void (*fn)(const struct lutra_channel *channel,
+                                          bool unknown_to_zookeeper,
+                                          void *arg),
+                               void *arg)
+{
+    const struct cat_channel *channel;
+
+    DL_FOREACH(catalog->channels, channel)
+    {
+        if (channel->def) {
+            fn(channel->def, channel->unknown, arg);
+        }
     }
 }
 

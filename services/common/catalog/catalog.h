@@ -83,6 +83,13 @@ struct lutra_pipeline *lutra_catalog_find(struct lutra_catalog *catalog, const c
 void lutra_catalog_each(struct lutra_catalog *catalog,
                         void (*fn)(struct lutra_pipeline *pipeline, void *arg),
                         void *arg);
+/* Calls fn for each definition that is known here, also of channels that a wiped or restored
+ * ZooKeeper does not know. Borrowed for the call. */
+void lutra_catalog_definitions(const struct lutra_catalog *catalog,
+                               void (*fn)(const struct lutra_channel *channel,
+                                          bool unknown_to_zookeeper,
+                                          void *arg),
+                               void *arg);
 bool lutra_catalog_known(
     const struct lutra_catalog *catalog); /* the list of channels has been read */
 /* Some manager stands for election, as last seen. Needs LUTRA_WATCH_MANAGERS. */

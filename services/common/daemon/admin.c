@@ -149,6 +149,7 @@ static void state(struct lutra_http_request *request, void *arg)
     if (daemon->service->state_json != NULL) {
         daemon->service->state_json(daemon->state, root);
     }
+    lutra_daemon_definitions_json(daemon, root);
     if (json_object_get(root, "pipelines") == NULL) {
         json_object_set_new(root, "pipelines", json_array());
     }

@@ -214,6 +214,7 @@ static void stop(struct lutra_daemon *daemon)
     /* The rest may block for its bounded time, the loop stands: nobody is to call that a stall. */
     lutra_watchdog_free(daemon->watchdog);
     if (daemon->state != NULL && daemon->service->stop != NULL) {
+        daemon->catalog = NULL; /* goes with the service */
         daemon->service->stop(daemon->state);
     }
     lutra_registration_free(daemon->registration);

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "base/config.h"
+#include "catalog/catalog.h"
 #include "daemon/env.h"
 #include "http/server.h"
 
@@ -150,6 +151,9 @@ void lutra_daemon_fail(struct lutra_daemon *daemon, const struct lutra_error *er
 /* More HTTP routes on the same listener (manager); http/server.h has the request's side. To be
  * called in start. */
 void lutra_daemon_route(struct lutra_daemon *daemon, const char *path, lutra_http_fn fn, void *arg);
+/* Tells what definitions this process knows: GET /definitions/<channel>, and "definitions" in
+ * /state. To be called in start; the catalog lives until stop. */
+void lutra_daemon_definitions(struct lutra_daemon *daemon, const struct lutra_catalog *catalog);
 /* What others are told of the listener (http.advertise), "127.0.0.1:8641". */
 const char *lutra_daemon_http_address(const struct lutra_daemon *daemon);
 

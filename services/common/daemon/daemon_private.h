@@ -46,7 +46,8 @@ struct lutra_daemon {
     struct lutra_metrics *metrics;
     struct lutra_http_server *http;
     struct lutra_env env;
-    void *state; /* the service's */
+    void *state;                         /* the service's */
+    const struct lutra_catalog *catalog; /* the service's, NULL: it tells none */
     struct lutra_registration *registration;
     struct lutra_process_metrics *process;
     struct lutra_watchdog *watchdog;
@@ -109,6 +110,9 @@ int lutra_daemon_buses_check(const struct lutra_daemon_config *config,
 
 /* admin.c: /healthz, /readyz, /metrics, /state. */
 void lutra_daemon_admin_routes(struct lutra_daemon *daemon);
+
+/* ---- definitions.c ---- */
+void lutra_daemon_definitions_json(const struct lutra_daemon *daemon, json_t *root);
 /* False with one line why. */
 bool lutra_daemon_ready(struct lutra_daemon *daemon, char *reason, size_t reason_len);
 

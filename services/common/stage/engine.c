@@ -160,6 +160,11 @@ void lutra_stage_engine_free(struct lutra_stage_engine *engine)
     lutra_free(engine);
 }
 
+const struct lutra_catalog *lutra_stage_engine_catalog(const struct lutra_stage_engine *engine)
+{
+    return engine->catalog;
+}
+
 bool lutra_stage_engine_ready(struct lutra_stage_engine *engine, char *reason, size_t reason_len)
 {
     if (!lutra_catalog_known(engine->catalog)) {

@@ -34,6 +34,7 @@ void *lutra_stage_service_new(struct lutra_daemon *daemon,
     struct service *service = LUTRA_NEW(struct service);
     service->daemon = daemon;
     service->engine = lutra_stage_engine_new(env, &desc);
+    lutra_daemon_definitions(daemon, lutra_stage_engine_catalog(service->engine));
     return service;
 }
 

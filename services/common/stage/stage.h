@@ -70,6 +70,7 @@ void lutra_stage_engine_drain(struct lutra_stage_engine *engine,
                               void (*drained)(void *arg),
                               void *arg);
 void lutra_stage_engine_free(struct lutra_stage_engine *engine);
+const struct lutra_catalog *lutra_stage_engine_catalog(const struct lutra_stage_engine *engine);
 /* False and a one-line reason while the list of channels is not known. */
 bool lutra_stage_engine_ready(struct lutra_stage_engine *engine, char *reason, size_t reason_len);
 /* Adds "pipelines" (docs/PROTOCOL.md §9) and "bytes_in_hand". */

@@ -36,6 +36,7 @@ enum cli_option_bit {
     CLI_OPT_DELETE = 1 << 7,
     CLI_OPT_BY = 1 << 8,
     CLI_OPT_CLEAR = 1 << 9,
+    CLI_OPT_REMOVE = 1 << 20,
 };
 
 struct cli_options {
@@ -56,6 +57,7 @@ struct cli_options {
     const char *reason, *by, *clear;
     uint64_t retry_after_ms;
     bool force, topics;
+    bool remove, yes;
 };
 
 struct cli {
@@ -142,6 +144,9 @@ int cli_stop(struct cli *cli);
 int cli_rollback(struct cli *cli);
 int cli_restart(struct cli *cli);
 int cli_delete(struct cli *cli);
+/* recover.c, janitor.c */
+int cli_recover(struct cli *cli);
+int cli_janitor(struct cli *cli);
 /* Is the channel where the verb ("start", "pause", "stop") wants it? 1 yes, 0 not yet, -1 it will
  * not come there by itself. why gets one line. */
 int cli_wait_verdict(const char *verb, const json_t *channel, char *why, size_t why_len);

@@ -25,6 +25,8 @@ enum id {
     ID_TOPICS,
     ID_BY,
     ID_CLEAR,
+    ID_REMOVE,
+    ID_YES,
 };
 enum argument { NONE, REQUIRED, OPTIONAL_DURATION };
 
@@ -58,6 +60,8 @@ static const struct option_row {
      "start again by itself after that; default: when an operator starts it", CLI_OPT_RETRY},
     {ID_FORCE, "--force", 0, NONE, NULL, "although it is not stopped and drained", CLI_OPT_DELETE},
     {ID_TOPICS, "--topics", 0, NONE, NULL, "delete its Kafka topics too", CLI_OPT_DELETE},
+    {ID_REMOVE, "--remove", 0, NONE, NULL, "remove what is listed", CLI_OPT_REMOVE},
+    {ID_YES, "--yes", 'y', NONE, NULL, "do not ask", CLI_OPT_REMOVE},
     {ID_BY, "--by", 0, REQUIRED, "NAME", "who asks; default: user@host", CLI_OPT_BY},
     {ID_CLEAR, "--clear", 0, REQUIRED, "NAME", "end an alarm; one whose cause lasts comes again",
      CLI_OPT_CLEAR},
@@ -201,6 +205,12 @@ static int set(struct cli_options *options, const struct option_row *row, const 
         return CLI_OK;
     case ID_TOPICS:
         options->topics = true;
+        return CLI_OK;
+    case ID_REMOVE:
+        options->remove = true;
+        return CLI_OK;
+    case ID_YES:
+        options->yes = true;
         return CLI_OK;
     case ID_BY:
         options->by = value;

@@ -130,6 +130,28 @@ const struct cli_verb cli_verbs[] = {
      .min_words = 1,
      .max_words = 1,
      .run = cli_delete},
+    {.name = "recover",
+     .words = "[CHANNEL]",
+     .summary = "channels that ZooKeeper has lost",
+     .help =
+         "After ZooKeeper was wiped or restored from an old copy. Without a channel: those that "
+         "nodes know from\ntheir caches and ZooKeeper does not. With one: its newest "
+         "definition is written into ZooKeeper again,\nstopped; start it when you are content: "
+         "it goes on from the target's checkpoint, with a higher epoch.",
+     .example = "lutractl recover && lutractl recover orders && lutractl start orders --wait",
+     .options = CLI_OPT_BY,
+     .max_words = 1,
+     .run = cli_recover},
+    {.name = "janitor",
+     .words = "[PIPELINE...]",
+     .summary = "what deleted pipelines left behind",
+     .help = "Topics, committed offsets, znodes, checkpoint rows and locks whose names are exactly "
+             "Lutra's and that\nno channel has, in ZooKeeper or in a node's cache. Listed only, "
+             "unless --remove is given; that asks\nfor the word yes, or takes --yes.",
+     .example = "lutractl janitor --remove",
+     .options = CLI_OPT_REMOVE | CLI_OPT_BY,
+     .max_words = CLI_MAX_WORDS,
+     .run = cli_janitor},
     {.name = "version",
      .words = "",
      .summary = "the version of lutractl",

@@ -18,6 +18,7 @@ struct fetch {
     void *arg;
     struct lutra_timer *timer;
     char address[32];
+    char channel[64]; /* its definition is asked for; "": the state */
     struct fetch *next;
 };
 static struct fetch *fetches;
@@ -42,7 +43,7 @@ static void fetch_cb(void *arg)
     fetch_unlink(fetch);
     for (int i = 0; i < MAX_SERVICES; i++) {
         if (strcmp(f.services[i].address, fetch->address) == 0) {
-            state = f.services[i].state;
+            state = fetch->channel[0] != '\0' ? f.services[i].definition : f.services[i].state;
         }
     }
     if (state != NULL) {
@@ -66,7 +67,11 @@ static void get(void *port,
     bool answers = false;
 
     (void)port;
-    cr_assert_str_eq(target, "/state");
+    if (strncmp(target, "/definitions/", 13) == 0) {
+        snprintf(fetch->channel, sizeof(fetch->channel), "%s", target + 13);
+    } else {
+        cr_assert_str_eq(target, "/state");
+    }
     f.fetches++;
     snprintf(fetch->address, sizeof(fetch->address), "%s", address);
     for (int i = 0; i < MAX_SERVICES; i++) {
@@ -156,6 +161,7 @@ void fixture_end(void)
     }
     for (int i = 0; i < MAX_SERVICES; i++) {
         free(f.services[i].state);
+        free(f.services[i].definition);
     }
     json_decref(answer);
     answer = NULL;
@@ -315,6 +321,17 @@ void fixture_service(const char *service, const char *instance, const char *stat
                      "\"site\":\"default\",\"version\":\"1\",\"http\":\"%s\",\"started_ms\":1}",
                      service, instance, address);
     }
+}
+
+void fixture_knows(const char *service, const char *instance, const char *definition)
+{
+    char address[32];
+    struct fixture_service *slot;
+
+    snprintf(address, sizeof(address), "%s-%s:1", service, instance);
+    slot = service_slot(address);
+    free(slot->definition);
+    slot->definition = strdup(definition);
 }
 
 void fixture_service_gone(const char *service, const char *instance)

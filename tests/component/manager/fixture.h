@@ -23,7 +23,8 @@ struct fixture_manager {
 };
 struct fixture_service {
     char address[32];
-    char *state; /* NULL: does not answer */
+    char *state;      /* NULL: does not answer */
+    char *definition; /* to /definitions/<any>; NULL: does not answer */
 };
 
 struct fixture {
@@ -67,6 +68,7 @@ void fixture_running(const char *pipeline);
 void fixture_numbers(
     const char *pipeline, unsigned epoch, unsigned published, unsigned consumed, unsigned applied);
 void fixture_service(const char *service, const char *instance, const char *state);
+void fixture_knows(const char *service, const char *instance, const char *definition);
 void fixture_service_gone(const char *service, const char *instance);
 void fixture_owner(const char *pipeline, const char *stage, const char *instance);
 void fixture_origin(const char *pipeline, unsigned epoch, const char *select);
