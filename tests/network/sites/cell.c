@@ -226,15 +226,16 @@ void cell_run(struct traffic *t, const struct cell *cell)
     int64_t before = t->version, written = t->n;
     sites_heal(t->s);
     cell_note("%s heals", cell->name);
-    uint64_t flow_ms = traffic_until(t, before + 1, CELL_FLOW_MS);
+    uint64_t bound_ms = cell->heals_ms ? cell->heals_ms : CELL_FLOW_MS;
+    uint64_t flow_ms = traffic_until(t, before + 1, bound_ms);
     if (flow_ms == UINT64_MAX) {
         json_t *status = cluster_status(&t->s->c);
         char *text = status ? json_dumps(status, JSON_INDENT(1)) : NULL;
         uint64_t more_ms = traffic_until(t, before + 1, 60000);
-        lutra_test_fail("%s: nothing flows 5 s after it healed (%s%" PRIu64 " ms); status: %s",
-                        cell->name, more_ms == UINT64_MAX ? "and not in " : "but after ",
-                        more_ms == UINT64_MAX ? 65000 : more_ms + CELL_FLOW_MS,
-                        text ? text : "none");
+        lutra_test_fail(
+            "%s: nothing flows %" PRIu64 " ms after it healed (%s%" PRIu64 " ms); status: %s",
+            cell->name, bound_ms, more_ms == UINT64_MAX ? "and not in " : "but after ",
+            more_ms == UINT64_MAX ? bound_ms + 60000 : more_ms + bound_ms, text ? text : "none");
     }
     uint64_t caught_ms = traffic_until(t, written, 60000);
     cr_assert_neq(caught_ms, UINT64_MAX, "%s: what was written meanwhile does not arrive",

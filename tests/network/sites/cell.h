@@ -10,8 +10,9 @@ struct cell {
     enum party from, to; /* nothing gets from `from` to `to`; the same party twice: no cut */
     int which;           /* of several instances; -1: all */
     uint64_t lasts_ms;
-    uint64_t flow_ms; /* not 0: rows must flow while it lasts, and never stand still for longer */
-    bool keeps_epoch; /* no new epoch may come of it */
+    uint64_t flow_ms;  /* not 0: rows must flow while it lasts, and never stand still for longer */
+    uint64_t heals_ms; /* rows flow within this time after the end; 0: CELL_FLOW_MS */
+    bool keeps_epoch;  /* no new epoch may come of it */
 };
 
 /* Transactions flow again within this time after the end. */
