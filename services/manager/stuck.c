@@ -131,7 +131,7 @@ void mgr_pipeline_find(struct mgr_pipeline *mine, const json_t *select, const js
         const char *waits = text_of(load, "waits");
 
         snprintf(mine->whereabouts, sizeof(mine->whereabouts),
-                 "process %" JSON_INTEGER_FORMAT " is in hand at load %s%s%.150s", id,
+                 "process %" JSON_INTEGER_FORMAT " is in hand at load %s%s%.120s", id,
                  mine->pipeline->has_load ? mine->pipeline->load_owner.instance : "",
                  waits[0] != '\0' ? ": " : "", waits);
     } else if (search.holder != NULL) {
