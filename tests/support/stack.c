@@ -291,23 +291,37 @@ void lutra_test_stack_start(const char *address)
     free(env);
 }
 
-static uint16_t kafka_port, kafka_controller_port, zookeeper_port;
+static struct lutra_test_broker private_kafka;
+static uint16_t zookeeper_port;
+
+void lutra_test_broker_restart(const struct lutra_test_broker *broker)
+{
+    char port[8], controller[8];
+    snprintf(port, sizeof(port), "%u", broker->port);
+    snprintf(controller, sizeof(controller), "%u", broker->controller_port);
+    lutra_test_server("kafka_start", broker->name, port, controller, NULL);
+}
+
+struct lutra_test_broker lutra_test_broker_start(const char *name)
+{
+    struct lutra_test_broker broker = {.port = lutra_test_free_port(),
+                                       .controller_port = lutra_test_free_port()};
+    snprintf(broker.name, sizeof(broker.name), "%s", name);
+    snprintf(broker.brokers, sizeof(broker.brokers), "127.0.0.1:%u", broker.port);
+    lutra_test_broker_restart(&broker);
+    return broker;
+}
 
 void lutra_test_kafka_restart(void)
 {
-    char port[8], controller[8];
-    snprintf(port, sizeof(port), "%u", kafka_port);
-    snprintf(controller, sizeof(controller), "%u", kafka_controller_port);
-    lutra_test_server("kafka_start", "kafka", port, controller, NULL);
+    lutra_test_broker_restart(&private_kafka);
 }
 
 void lutra_test_kafka_start(void)
 {
     lutra_test_stack();
-    kafka_port = lutra_test_free_port();
-    kafka_controller_port = lutra_test_free_port();
-    lutra_test_kafka_restart();
-    snprintf(stack.kafka, sizeof(stack.kafka), "127.0.0.1:%u", kafka_port);
+    private_kafka = lutra_test_broker_start("kafka");
+    snprintf(stack.kafka, sizeof(stack.kafka), "%s", private_kafka.brokers);
 }
 
 void lutra_test_zookeeper_restart(void)

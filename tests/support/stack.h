@@ -53,6 +53,16 @@ void lutra_test_zookeeper_start(void);
 void lutra_test_kafka_restart(void);
 void lutra_test_zookeeper_restart(void);
 
+/* One more private broker, in folder `name`, beside the one that lutra_test_stack() names. */
+struct lutra_test_broker {
+    char name[32];
+    char brokers[64];
+    uint16_t port, controller_port;
+};
+struct lutra_test_broker lutra_test_broker_start(const char *name);
+/* The same again, after lutra_test_server_kill9(name, "kafka"); returns when it answers. */
+void lutra_test_broker_restart(const struct lutra_test_broker *broker);
+
 /* Private servers below the test's folder, on a free port; stopped when the test's process ends.
  * options: lines for my.cnf ("binlog_row_metadata=MINIMAL"), ended by NULL; may be NULL. */
 struct lutra_test_mariadb lutra_test_mariadb_start(const char *name, const char *const *options);

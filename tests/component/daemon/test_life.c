@@ -70,6 +70,24 @@ static void hello(struct lutra_http_request *request, void *arg)
     lutra_http_reply_text(request, 200, "text/plain", "hello");
 }
 
+/* Opens bus "far", as a pipeline would that needs it; /bus/down: its broker is away. */
+static void open_bus(struct lutra_http_request *request, void *arg)
+{
+    struct lutra_error err = {0};
+    const char *name = strrchr(lutra_http_path(request), '/') + 1;
+
+    (void)arg;
+    if (strcmp(name, "down") == 0) {
+        const struct lutra_mem_broker_faults down = {.down = true};
+
+        lutra_mem_broker_set_faults(far_broker, &down);
+    } else if (lutra_buses_get(the_daemon->env.buses, name, &err) == NULL) {
+        lutra_http_reply_text(request, 404, "text/plain", err.msg);
+        return;
+    }
+    lutra_http_reply_text(request, 200, "text/plain", "done");
+}
+
 static int start(struct lutra_daemon *daemon,
                  const struct lutra_env *env,
                  const void *config,
@@ -82,6 +100,7 @@ static int start(struct lutra_daemon *daemon,
     (void)err;
     cr_assert_str_eq(env->instance, "one");
     lutra_daemon_route(daemon, "/hello", hello, NULL);
+    lutra_daemon_route(daemon, "/bus/", open_bus, NULL);
     the_daemon = daemon;
     *state = &the_daemon;
     atomic_store(&port, (unsigned)atoi(strrchr(address, ':') + 1));
@@ -210,6 +229,56 @@ Test(daemon_life, it_answers_and_a_TERM_ends_it_cleanly)
     cr_assert(atomic_load(&drained_asked));
     cr_assert(atomic_load(&stopped));
     json_decref(seen_state);
+}
+
+static struct lutra_http_answer bus_answers[7];
+
+static void *look_at_buses(void *arg)
+{
+    uint16_t at = await_up();
+
+    (void)arg;
+    bus_answers[0] = lutra_http_call("GET", at, "/state", NULL);
+    bus_answers[1] = lutra_http_call("GET", at, "/bus/nowhere", NULL);
+    bus_answers[2] = lutra_http_call("GET", at, "/bus/far", NULL);
+    LUTRA_WAIT_FOR(lutra_http_status(at, "/readyz") == 200, 10000);
+    bus_answers[3] = lutra_http_call("GET", at, "/state", NULL);
+    bus_answers[4] = lutra_http_call("GET", at, "/bus/down", NULL);
+    LUTRA_WAIT_FOR(lutra_http_status(at, "/readyz") == 503, 10000);
+    bus_answers[5] = lutra_http_call("GET", at, "/readyz", NULL);
+    bus_answers[6] = lutra_http_call("GET", at, "/metrics", NULL);
+    kill(getpid(), SIGTERM);
+    return NULL;
+}
+
+static void expect_bus(const struct lutra_http_answer *answer, size_t n, const char *far)
+{
+    json_t *root = json_loads(answer->body, 0, NULL);
+    json_t *buses = json_object_get(root, "buses");
+    const char *state = json_string_value(json_object_get(buses, "far"));
+
+    cr_expect_eq(json_object_size(buses), n, "%s", answer->body);
+    cr_expect_str_eq(json_string_value(json_object_get(buses, "default")), "CONNECTED");
+    cr_expect_str_eq(state != NULL ? state : "", far);
+    json_decref(root);
+}
+
+Test(daemon_life, a_bus_is_opened_when_needed_and_named_when_away)
+{
+    cr_assert_eq(run("buses: {far: {brokers: \"f:1\"}}\n", NULL, look_at_buses), 0);
+    expect_bus(&bus_answers[0], 1, "");
+    cr_expect_eq(bus_answers[1].status, 404);
+    cr_expect_str_eq(bus_answers[1].body,
+                     "bus nowhere is not configured: the configuration of sample one lacks "
+                     "buses.nowhere.brokers");
+    cr_expect_eq(bus_answers[2].status, 200);
+    expect_bus(&bus_answers[3], 2, "CONNECTED");
+    cr_expect_str_eq(bus_answers[5].body, "bus far: no Kafka broker reachable of f:1\n");
+    cr_expect_not_null(strstr(bus_answers[6].body, "lutra_bus_connected{bus=\"default\"} 1"));
+    cr_expect_not_null(strstr(bus_answers[6].body, "lutra_bus_connected{bus=\"far\"} 0"));
+    for (size_t i = 0; i < 7; i++) {
+        lutra_http_answer_fini(&bus_answers[i]);
+    }
 }
 
 #ifdef LUTRA_FAULTS

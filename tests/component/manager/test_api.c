@@ -241,6 +241,49 @@ Test(manager_api, delete_wants_it_stopped_and_drained)
     cr_assert_eq(fixture_call(0, "DELETE", "/v1/channels/orders", NULL), 404);
 }
 
+static int topics_left(struct lutra_mem_broker *broker)
+{
+    static const char *const topics[] = {"lutra.p1.extract", "lutra.p1.transform", "lutra.p1.load",
+                                         "lutra.p1.termin"};
+    struct lutra_bus *bus = lutra_bus_mem_new(broker, "look");
+    int n = 0;
+
+    for (size_t i = 0; i < 4; i++) {
+        n += lutra_bus_partitions(bus, topics[i]) > 0;
+    }
+    lutra_bus_free(bus);
+    return n;
+}
+
+Test(manager_api, topics_are_deleted_on_the_buses_where_they_live)
+{
+    static const char definition[] =
+        "channel: orders\nsources:\n  a: {type: mariadb, host: h, user: u}\n"
+        "  b: {type: mariadb, host: i, user: u}\npipelines:\n  - name: p1\n    source: a\n"
+        "    target: b\n    target_bus: far\n    pairs: [{source: {schema: s, table: t}}]\n";
+    struct lutra_mem_broker *far = lutra_mem_broker_new(f.loop);
+
+    lutra_mem_broker_create_topic(f.broker, "lutra.p1.extract", 2);
+    lutra_mem_broker_create_topic(f.broker, "lutra.p1.transform", 2);
+    lutra_mem_broker_create_topic(f.broker, "lutra.p1.termin", 1);
+    lutra_mem_broker_create_topic(far, "lutra.p1.load", 1);
+    apply("orders", definition);
+    cr_assert_eq(fixture_call(0, "DELETE", "/v1/channels/orders?force=true&topics=true", NULL),
+                 409);
+    cr_assert(strstr(fixture_error(), "nothing is deleted") != NULL, "%s", fixture_error());
+    cr_assert(strstr(fixture_error(), "bus far is not configured") != NULL, "%s", fixture_error());
+    cr_assert_not_null(lutra_mem_tree_peek(f.tree, "/lutra/channels/orders/config"));
+    cr_assert_eq(topics_left(f.broker), 3);
+    lutra_buses_put(f.managers[0].buses, "far", lutra_bus_mem_new(far, "m0"));
+    cr_assert_eq(fixture_call(0, "DELETE", "/v1/channels/orders?topics=true", NULL), 200, "%s",
+                 fixture_error());
+    cr_assert_null(lutra_mem_tree_peek(f.tree, "/lutra/channels/orders"));
+    cr_assert_eq(topics_left(f.broker), 0);
+    cr_assert_eq(topics_left(far), 0);
+    fixture_manager_stop(0);
+    lutra_mem_broker_free(far);
+}
+
 Test(manager_api, delete_by_force)
 {
     fixture_running("orders");

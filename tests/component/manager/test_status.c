@@ -176,3 +176,28 @@ Test(manager_status, what_happened_is_remembered)
     cr_assert(found);
     cr_assert_leq(json_array_size(json_object_get(answer, "events")), 200);
 }
+
+Test(manager_status, who_lacks_a_bus_is_named_and_serves_nobody)
+{
+    static const char blocked[] =
+        "{\"pipelines\":[{\"pipeline\":\"orders\",\"state\":\"BLOCKED\",\"error_class\":\"config\","
+        "\"last_error\":\"bus far is not configured\"}]}";
+
+    fixture_running("orders");
+    fixture_numbers("orders", 5, 14, 11, 10);
+    fixture_service("transform", "t2", blocked);
+    fixture_run(2000);
+    cr_assert_str_eq(fixture_state("orders"), "RUNNING", "%s", fixture_text("pipelines.0.reason"));
+    cr_assert_eq(json_array_size(json_object_get(pipeline(), "blocked")), 1);
+    cr_assert_str_eq(fixture_text("pipelines.0.blocked.0.service"), "transform");
+    cr_assert_str_eq(fixture_text("pipelines.0.blocked.0.instance"), "t2");
+    cr_assert_str_eq(fixture_text("pipelines.0.blocked.0.class"), "config");
+    cr_assert_str_eq(fixture_text("pipelines.0.blocked.0.error"), "bus far is not configured");
+    cr_assert_eq(
+        json_array_size(json_object_get(json_object_get(pipeline(), "instances"), "transform")), 1);
+    fixture_service("transform", "t0", blocked);
+    fixture_run(2000);
+    cr_assert_str_neq(fixture_state("orders"), "RUNNING", "no transform serves it");
+    cr_assert(strstr(fixture_text("pipelines.0.reason"), "bus far is not configured") != NULL, "%s",
+              fixture_text("pipelines.0.reason"));
+}

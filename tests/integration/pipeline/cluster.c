@@ -16,11 +16,8 @@ static int instances(int n)
     return n == 0 ? 1 : n < 0 ? 0 : n;
 }
 
-static void service_start(struct cluster *c,
-                          struct lutra_test_service *services,
-                          const char *name,
-                          int n,
-                          const char *extra)
+static void
+service_start(struct cluster *c, struct lutra_test_service *services, const char *name, int n)
 {
     for (int i = 0; i < instances(n); i++) {
         char *instance = lutra_test_format("%s-%d", name, i + 1);
@@ -42,7 +39,9 @@ static void service_start(struct cluster *c,
         if (c->options.place != NULL) {
             lutra_netns_enter(c->options.place(instance));
         }
-        lutra_test_service_start(&services[i], name, instance, extra, env);
+        lutra_test_service_start(&services[i], name, instance,
+                                 c->options.config != NULL ? c->options.config(instance) : NULL,
+                                 env);
         lutra_netns_enter(here);
         free(instance);
         free(fault);
@@ -70,11 +69,11 @@ void cluster_start(struct cluster *c, const struct cluster_options *options)
     lutra_sql_exec(c->source, "CREATE DATABASE `%s`; USE `%s`", c->name, c->name);
     lutra_sql_exec(c->target, "CREATE DATABASE `%s`; USE `%s`", c->name, c->name);
     cluster_both(c, "CREATE TABLE marker (id BIGINT PRIMARY KEY)");
-    service_start(c, c->managers, "manager", options->managers, NULL);
-    service_start(c, c->selects, "select", options->selects, NULL);
-    service_start(c, c->extracts, "extract", options->extracts, NULL);
-    service_start(c, c->transforms, "transform", options->transforms, NULL);
-    service_start(c, c->loads, "load", options->loads, NULL);
+    service_start(c, c->managers, "manager", options->managers);
+    service_start(c, c->selects, "select", options->selects);
+    service_start(c, c->extracts, "extract", options->extracts);
+    service_start(c, c->transforms, "transform", options->transforms);
+    service_start(c, c->loads, "load", options->loads);
     services_await(c->managers, options->managers);
     services_await(c->selects, options->selects);
     services_await(c->extracts, options->extracts);

@@ -26,6 +26,8 @@ struct cluster_options {
                                   NULL; may be NULL */
     const char *const *env;    /* "NAME=value" for every service, ended by NULL; may be NULL */
     const struct lutra_test_mariadb *source, *target; /* NULL: the shared servers */
+    /* More YAML for an instance's configuration; may be NULL, and may return NULL. */
+    const char *(*config)(const char *instance);
     /* Where an instance runs; NULL: here. */
     const struct lutra_netns *(*place)(const char *instance);
     /* How the services reach the servers, "{type: mariadb, host: ...}"; NULL: the socket as root.

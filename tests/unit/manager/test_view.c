@@ -220,3 +220,16 @@ Test(view, an_origin_above_control_is_a_moment_not_a_fault)
     expect(&view, MGR_RUNNING, "");
     cr_assert_not(judge(&view).fence_pending);
 }
+
+Test(view, what_an_instance_lacks_is_told_where_it_does_not_run)
+{
+    struct mgr_view view = healthy();
+
+    view.blocked = "bus far is not configured";
+    expect(&view, MGR_RUNNING, "");
+    cr_assert_str_eq(judge(&view).reason, "", "others serve it");
+    view.select_owner = NULL;
+    expect(&view, MGR_STARTING, "no select owner; bus far is not configured");
+    view.waiting_ms = view.stall_ms;
+    expect(&view, MGR_STALLED, "bus far is not configured");
+}
