@@ -54,6 +54,9 @@ void ldr_media_check(struct ldr_pipeline *p)
                                   *target = &p->view->target_media;
     if (target->known && p->target != NULL && strcmp(target->member, p->target_member) != 0) {
         tell(p, "target", p->target_member, target->member);
+        if (p->ring_epoch != 0) {
+            p->left_process_id = p->ring.process_id;
+        }
         ldr_reopen(p, "the target's media group was switched");
         lift_rollback(p);
     } else if (source->known && (p->state == LDR_RUN || p->state == LDR_ORIGIN) &&
@@ -64,20 +67,36 @@ void ldr_media_check(struct ldr_pipeline *p)
     }
 }
 
+/* What the pipeline had come to, as far as anybody knows: the origin of a first epoch says nothing
+ * yet, and the record of the position is up to a second late. */
+static uint64_t came_to(const struct ldr_pipeline *p)
+{
+    uint64_t process_id = p->view->has_origin ? p->view->origin.process_id : 0;
+    if (p->found.process_id > process_id) {
+        process_id = p->found.process_id;
+    }
+    return p->left_process_id > process_id ? p->left_process_id : process_id;
+}
+
 int ldr_media_check_ring(const struct ldr_pipeline *p, struct lutra_error *err)
 {
     const struct lutra_origin *origin = &p->view->origin;
     bool empty = p->ring.process_id == 0 && p->ring.position_text[0] == '\0';
-    bool was_there = p->view->has_origin && (origin->process_id > 0 || origin->position[0] != '\0');
-    if (p->target_member[0] == '\0' || !empty || !was_there ||
-        strcmp(origin->target_member, p->target_member) == 0) {
+    uint64_t had = came_to(p);
+    char accept[64];
+    (void)snprintf(accept, sizeof accept, "empty:%lu", origin->epoch);
+    if (p->target_member[0] == '\0' || !empty || had == 0 ||
+        strcmp(origin->target_member, p->target_member) == 0 ||
+        strcmp(p->view->def->accept_target, accept) == 0) {
         return 0;
     }
     return lutra_error_set(
         err, LUTRA_CONFIG, 0,
         "target %s/%s has no checkpoint of this pipeline, which has come to process %lu at member "
         "\"%s\": it is not a replica of it, or does not replicate schema lutra; switch back "
-        "(lutractl media switch %s %s), or make it a replica first",
-        p->view->def->target, p->target_member, origin->process_id, origin->target_member,
-        lutra_pipeline_target(p->view)->group, origin->target_member);
+        "(lutractl media switch %s %s), make it a replica first, or, to begin there as start: "
+        "says, "
+        "put \"accept_target: %s\" into the pipeline",
+        p->view->def->target, p->target_member, had, origin->target_member,
+        lutra_pipeline_target(p->view)->group, origin->target_member, accept);
 }

@@ -105,6 +105,7 @@ struct ldr_pipeline {
     uint64_t origin_published_ms;
     unsigned fenced_in_a_row;
     struct ldr_ring ring;
+    uint64_t left_process_id; /* that a member of the target's group had come to when it was left */
     uint64_t ring_epoch;    /* the epoch in which this owner read and wrote `ring`; 0: it has not */
     int64_t ring_at_ms;     /* wall clock of its last commit */
     struct ldr_known found; /* the position record, as read when the node was taken */

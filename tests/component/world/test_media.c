@@ -131,3 +131,29 @@ Test(world_media, a_split_brain_is_told_and_nothing_is_switched)
     json_decref(state);
     world_free(w);
 }
+
+/* In its first epoch, moments after its first commit, a pipeline is switched to an empty member. */
+Test(world_media, an_empty_member_is_never_begun_with)
+{
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct world *w = group_world(seed, "manual");
+        w->member_b = lutra_mem_db_backup(w->db);
+        world_start_all(w, false);
+        flow(w, 5);
+        world_settle(w, MINUTE_MS);
+        size_t commits = lutra_mem_db_commits(w->member_b);
+        lutra_loop_run_for(w->loop, 400 * (seed % 4));
+        lutra_mem_tree_poke(w->tree, RECORD, "{\"primary\":\"b\",\"by\":\"test\",\"at_ms\":1}");
+        lutra_loop_run_for(w->loop, 20000);
+        cr_assert(strstr(world_record(w, "control"), "has no checkpoint of this pipeline"), "%s",
+                  world_record(w, "control"));
+        cr_assert_eq(lutra_mem_db_commits(w->member_b), commits, "it was written to");
+        lutra_mem_tree_poke(w->tree, RECORD, "{\"primary\":\"a\",\"by\":\"test\",\"at_ms\":2}");
+        lutra_loop_run_for(w->loop, 1000);
+        world_request(w, true);
+        flow(w, 5);
+        world_settle(w, MINUTE_MS);
+        world_check(w);
+        world_free(w);
+    }
+}
