@@ -19,6 +19,7 @@ Test(select_epoch, waits_for_an_origin_that_names_its_session)
     fix_origin_as("another-session", 0, BEGIN, "mem:1");
     fix_run(3000);
     cr_expect_eq(fix.n, 0);
+    cr_expect_eq(fix_state_int("epoch"), 0, "not even begun");
     fix_origin(0, BEGIN);
     fix_wait_rows(3, 1000);
     fix_check_chain(1, BEGIN);
