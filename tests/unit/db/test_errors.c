@@ -7,7 +7,8 @@
 
 Test(db_errors, numbers_have_the_class_that_says_what_to_do)
 {
-    static const unsigned retry[] = {3, 20, 1026, 1030, 1040, 1053, 1205, 1213, 1290, 1927, 2002, 2003, 2006, 2013};
+    static const unsigned retry[] = {3,    20,   1026, 1030, 1040, 1053, 1205,
+                                     1213, 1290, 1927, 2002, 2003, 2006, 2013};
     static const unsigned data[] = {1062, 1048, 1264, 1292, 1366, 1406, 1451, 1452, 4025};
     static const unsigned config[] = {1044, 1045, 1049, 1142, 1146, 1153, 1227, 1698};
     for (size_t i = 0; i < sizeof(retry) / sizeof(retry[0]); i++) {
