@@ -55,6 +55,24 @@ char *lutra_test_format(const char *format, ...)
     return text;
 }
 
+void lutra_test_measured(const char *format, ...)
+{
+    const char *root = getenv("LUTRA_TEST_DIR");
+    va_list args;
+    va_start(args, format);
+    char *text = vformat(format, args);
+    va_end(args);
+    fprintf(stderr, "%s\n", text);
+    char *path = lutra_test_format("%s/measured", root ? root : "");
+    FILE *file = root ? fopen(path, "ae") : NULL;
+    if (file) {
+        fprintf(file, "%s\n", text);
+        fclose(file);
+    }
+    free(path);
+    free(text);
+}
+
 /* Short enough that a socket in a folder below it still fits into sun_path. */
 char *lutra_test_dir_of(pid_t runner, const char *suite, const char *test)
 {

@@ -11,6 +11,10 @@
 /* Fails the running test with this message; does not return. */
 _Noreturn void lutra_test_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* A figure that a person may want, one line: on stderr, and at the end of tests/run. (A warning of
+ * Criterion's would fail the program.) */
+void lutra_test_measured(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* While it is set, a helper that cannot do its job calls it, and it does not return (longjmp): a
  * test that goes on with something else after a failure. NULL: as usual. */
 void lutra_test_on_failure(void (*fn)(const char *message));

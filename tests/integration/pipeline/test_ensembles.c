@@ -42,8 +42,8 @@ Test(ensembles, a_cluster_of_three_loses_a_broker_and_rows_flow_on, .timeout = 4
         char *when = lutra_test_format("after broker %d of 3 was killed", node);
         lutra_test_kafka_node_kill9(node);
         uint64_t took_ms = workload_flows(&w, 60000, when);
-        cr_log_warn("%s: a row written then arrived after %llu ms", when,
-                    (unsigned long long)took_ms);
+        lutra_test_measured("%s: a row written then arrived after %llu ms", when,
+                            (unsigned long long)took_ms);
         lutra_test_kafka_node_start(node);
         (void)workload_flows(&w, 30000, "with three brokers again");
         free(when);
@@ -61,7 +61,7 @@ static void expect_calm(struct cluster *c, int64_t *epoch, int64_t most, const c
 {
     cluster_await_state(c, "RUNNING", 60000);
     int64_t now = cluster_epoch(c);
-    cr_log_warn("%lld new epochs %s", (long long)(now - *epoch), after);
+    lutra_test_measured("%lld new epochs %s", (long long)(now - *epoch), after);
     cr_assert_leq(now - *epoch, most, "%lld new epochs %s", (long long)(now - *epoch), after);
     *epoch = now;
 }

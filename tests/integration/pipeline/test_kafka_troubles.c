@@ -208,8 +208,8 @@ Test(kafka_troubles,
         lutra_proc_kill9(victims[i]->proc);
         char *when = lutra_test_format("after %s was killed", victims[i]->instance);
         uint64_t took_ms = workload_flows(&w, 10000, when);
-        cr_log_warn("%s killed -> a row written then: %llu ms", victims[i]->instance,
-                    (unsigned long long)took_ms);
+        lutra_test_measured("%s killed -> a row written then: %llu ms", victims[i]->instance,
+                            (unsigned long long)took_ms);
         free(when);
         lutra_test_service_restart(victims[i], NULL);
         lutra_test_service_await_ready(victims[i], 20000);

@@ -49,7 +49,7 @@ Test(long_troubles,
     }
     lutra_test_server_signal("kafka", "kafka", SIGCONT);
     uint64_t took_ms = workload_first_row(&w, lutra_test_now_ms(), 15000);
-    cr_log_warn("broker moves again -> first row: %llu ms", (unsigned long long)took_ms);
+    lutra_test_measured("broker moves again -> first row: %llu ms", (unsigned long long)took_ms);
     (void)workload_flows(&w, 15000, "after the broker moves again");
     workload_finish(&w);
     cr_assert_leq(cluster_state_int(&c, &c.selects[0], "max_in_flight"), 8);
@@ -230,8 +230,8 @@ Test(long_troubles, an_overload_is_not_made_worse_by_publishing_again, .timeout 
     (void)workload_flows(&w, 20000, "after extract got its time again");
     int64_t slow_extract = troubles_republished(&c) - before;
     cr_assert_leq(slow_extract, 5, "%lld published again within 8 s", (long long)slow_extract);
-    cr_log_warn("published again: %lld with a slow target, %lld with a slow extract",
-                (long long)slow_target, (long long)slow_extract);
+    lutra_test_measured("published again: %lld with a slow target, %lld with a slow extract",
+                        (long long)slow_target, (long long)slow_extract);
     cr_assert_eq(cluster_epoch(&c), epoch);
     workload_finish(&w);
     cluster_end(&c);

@@ -118,7 +118,7 @@ static bool uses(struct cluster *c, const char *side, const char *member)
 /* Told by the run, not judged: the machine may be slow. */
 static void measured(const char *what, uint64_t since_ms)
 {
-    cr_log_warn("%s: %llu ms", what, (unsigned long long)(lutra_test_now_ms() - since_ms));
+    lutra_test_measured("%s: %llu ms", what, (unsigned long long)(lutra_test_now_ms() - since_ms));
 }
 
 static int64_t dumps_of(struct lutra_sql *server)
@@ -151,7 +151,7 @@ static bool purged(struct lutra_sql *server, const char *to)
 
 static void refused_and_freed(char *reason)
 {
-    cr_log_warn("%s", reason);
+    cr_log_info("%s", reason);
     free(reason);
 }
 

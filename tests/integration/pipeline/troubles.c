@@ -78,7 +78,7 @@ void troubles_told(
 void troubles_over(struct workload *w, const char *what, uint64_t deadline_ms)
 {
     uint64_t took_ms = workload_first_row(w, lutra_test_now_ms(), deadline_ms);
-    cr_log_warn("%s -> first row: %llu ms", what, (unsigned long long)took_ms);
+    lutra_test_measured("%s -> first row: %llu ms", what, (unsigned long long)took_ms);
     (void)workload_flows(w, deadline_ms, what);
     cluster_await_state(w->c, "RUNNING", 20000);
 }
