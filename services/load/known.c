@@ -64,11 +64,9 @@ static char *short_name(const char *position)
     return lutra_asprintf("%.*s", (int)len, position);
 }
 
-static bool
-accepts(const struct ldr_expect *expect, const char *position, uint64_t process_id, bool empty)
+static bool accepts(const struct ldr_expect *expect, const char *position, bool empty)
 {
     char text[64];
-    (void)process_id;
     if (empty) {
         (void)snprintf(text, sizeof text, "empty:%" PRIu64, expect->known.epoch);
         return strcmp(expect->accept, text) == 0;
@@ -142,7 +140,7 @@ static enum ldr_target_state judge(const struct ldr_expect *expect,
     if (empty && known->position[0] == '\0' && known->process_id == 0) {
         return LDR_TARGET_FITS; /* it had none: nothing is lost with it */
     }
-    if (expect->accept[0] != '\0' && accepts(expect, now->position_text, now->process_id, empty)) {
+    if (expect->accept[0] != '\0' && accepts(expect, now->position_text, empty)) {
         return LDR_TARGET_ACCEPTED;
     }
     if (!empty && lost_ms(expect, ring) <= (int64_t)expect->may_lose_ms &&

@@ -235,10 +235,10 @@ void kafka_admin_forget(struct kafka_bus *bus, const void *arg);
 void kafka_admin_fail(struct kafka_bus *bus, const rd_kafka_t *rk);
 void kafka_admin_close(struct kafka_bus *bus);
 
-/* Asks for partition counts in the background (0: no such topic). ctx stays valid until fn is
- * called; when the bus closes meanwhile it is not called. */
 /* Asks the broker, and with it renews what `rk` remembers of the topic. Blocks: worker only. */
 rd_kafka_resp_err_t kafka_topic_count(rd_kafka_t *rk, const char *topic, int32_t *partitions);
+/* Asks for partition counts in the background (0: no such topic). ctx stays valid until fn is
+ * called; when the bus closes meanwhile it is not called. */
 typedef void (*kafka_metadata_fn)(struct kafka_bus *bus,
                                   const int32_t *partitions,
                                   const struct lutra_error *err,

@@ -34,18 +34,6 @@ struct call {
 
 /* ---- on the worker ---- */
 
-static void on_begin(void *state)
-{
-    (void)state;
-    LUTRA_ASSERT(mysql_thread_init() == 0);
-}
-
-static void on_end(void *state)
-{
-    lutra_conn_close(state);
-    mysql_thread_end();
-}
-
 static int run_list(struct lutra_conn *conn, struct call *call)
 {
     MYSQL_RES *result = lutra_conn_query(
@@ -187,7 +175,8 @@ struct lutra_leftovers *lutra_leftovers_new(struct lutra_loop *loop,
 {
     struct lutra_leftovers *leftovers = LUTRA_NEW(struct lutra_leftovers);
     lutra_conn_init(&leftovers->conn, endpoint, "lutra-manager janitor");
-    leftovers->worker = lutra_worker_new(loop, "janitor", on_begin, on_end, &leftovers->conn);
+    leftovers->worker = lutra_worker_new(loop, "janitor", lutra_conn_worker_begin,
+                                         lutra_conn_worker_end, &leftovers->conn);
     return leftovers;
 }
 

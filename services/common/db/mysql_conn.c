@@ -146,6 +146,20 @@ void lutra_conn_fini(struct lutra_conn *conn)
     lutra_free(conn->endpoint.member);
 }
 
+/* ---- Worker threads ---- */
+
+void lutra_conn_worker_begin(void *conn)
+{
+    (void)conn;
+    LUTRA_ASSERT(mysql_thread_init() == 0);
+}
+
+void lutra_conn_worker_end(void *conn)
+{
+    lutra_conn_close(conn);
+    mysql_thread_end();
+}
+
 /* ---- Generations ---- */
 
 uint64_t lutra_conn_generation(struct lutra_conn *conn)

@@ -50,6 +50,10 @@ int lutra_conn_open(struct lutra_conn *conn,
                     struct lutra_error *err) LUTRA_MUST_CHECK;
 /* Statements prepared on it stay valid handles for mysql_stmt_close. */
 void lutra_conn_close(struct lutra_conn *conn);
+/* Begin and end of a worker thread (loop/worker.h) that uses the client library. The end closes the
+ * connection that is the worker's state. */
+void lutra_conn_worker_begin(void *conn);
+void lutra_conn_worker_end(void *conn);
 /* Hands the connection over: the caller closes it by mysql_close. NULL: there is none. */
 MYSQL *lutra_conn_release(struct lutra_conn *conn);
 

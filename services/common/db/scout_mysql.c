@@ -47,18 +47,6 @@ struct glance {
 
 /* ---- On the worker ---- */
 
-static void on_worker_begin(void *state)
-{
-    (void)state;
-    LUTRA_ASSERT(mysql_thread_init() == 0);
-}
-
-static void on_worker_end(void *state)
-{
-    lutra_conn_close(state);
-    mysql_thread_end();
-}
-
 /* A source must have applied what the target has. */
 static int source_fits(struct lutra_conn *conn, const char *text, struct lutra_error *err)
 {
@@ -246,8 +234,8 @@ struct lutra_scout *lutra_scout_mysql_new(struct lutra_loop *loop,
         member->scout = s;
         lutra_conn_init(&member->conn, endpoint, "lutra-scout");
         lutra_endpoint_free(endpoint);
-        member->worker =
-            lutra_worker_new(loop, "scout", on_worker_begin, on_worker_end, &member->conn);
+        member->worker = lutra_worker_new(loop, "scout", lutra_conn_worker_begin,
+                                          lutra_conn_worker_end, &member->conn);
     }
     return &s->scout;
 }

@@ -80,18 +80,6 @@ static struct mysql_source *mysql_source_of(struct lutra_source *source)
 
 /* ---- On the worker ---- */
 
-static void on_worker_begin(void *state)
-{
-    (void)state;
-    LUTRA_ASSERT(mysql_thread_init() == 0);
-}
-
-static void on_worker_end(void *state)
-{
-    lutra_conn_close(state);
-    mysql_thread_end();
-}
-
 static void on_question_run(struct lutra_job *job, void *state)
 {
     struct question *q = (struct question *)job;
@@ -584,6 +572,7 @@ struct lutra_source *lutra_source_mysql_new(struct lutra_loop *loop,
     lutra_conn_init(&s->conn, endpoint, "lutra-select");
     s->more = lutra_task_new(loop, on_more_cb, s);
     s->silence = lutra_timer_new(loop, on_silence_cb, s);
-    s->worker = lutra_worker_new(loop, "source", on_worker_begin, on_worker_end, &s->conn);
+    s->worker =
+        lutra_worker_new(loop, "source", lutra_conn_worker_begin, lutra_conn_worker_end, &s->conn);
     return &s->source;
 }

@@ -55,12 +55,6 @@ static struct mysql_target *mysql_target_of(struct lutra_target *target)
 
 /* ---- On the worker ---- */
 
-static void on_worker_begin(void *state)
-{
-    (void)state;
-    LUTRA_ASSERT(mysql_thread_init() == 0);
-}
-
 static void on_worker_end(void *state)
 {
     lutra_work_disconnect(state);
@@ -285,6 +279,6 @@ struct lutra_target *lutra_target_mysql_new(struct lutra_loop *loop,
                                         .table = lutra_strdup(pair->target_table),
                                         .allow = pair->allow_triggers};
     }
-    t->worker = lutra_worker_new(loop, "target", on_worker_begin, on_worker_end, work);
+    t->worker = lutra_worker_new(loop, "target", lutra_conn_worker_begin, on_worker_end, work);
     return &t->target;
 }

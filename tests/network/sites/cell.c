@@ -41,8 +41,9 @@ bool cell_another_round(unsigned done, unsigned fallback)
 }
 
 /* With the time as the services' logs have it, so that it stands among their lines. */
-static void append(const char *path, const char *text, bool timed)
+static void note(const char *text)
 {
+    char *path = lutra_test_path("test.log");
     FILE *file = fopen(path, "ae");
     struct timeval now;
     struct tm utc;
@@ -52,17 +53,8 @@ static void append(const char *path, const char *text, bool timed)
     }
     (void)gettimeofday(&now, NULL);
     (void)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &utc));
-    if (timed) {
-        fprintf(file, "%s.%03ldZ ", stamp, (long)now.tv_usec / 1000);
-    }
-    fprintf(file, "%s\n", text);
+    fprintf(file, "%s.%03ldZ %s\n", stamp, (long)now.tv_usec / 1000, text);
     (void)fclose(file);
-}
-
-static void note(const char *text)
-{
-    char *path = lutra_test_path("test.log");
-    append(path, text, true);
     free(path);
 }
 
