@@ -16,11 +16,6 @@ static const char *text_at(const json_t *object, const char *key)
     return text != NULL ? text : "";
 }
 
-static bool is_human(const struct cli *cli)
-{
-    return cli->options.format == CLI_DEFAULT || cli->options.format == CLI_TABLE;
-}
-
 void cli_alarms_text(const json_t *alarms, struct lutra_buf *out)
 {
     static const char *const headers[] = {"SINCE", "KIND", "SUBJECT", "NAME", "TEXT", NULL};
@@ -52,7 +47,7 @@ static int clear(struct cli *cli)
     cli_client_call(cli->client, "DELETE", target, NULL, 0, true, &answer);
     if (answer.status != 200 || answer.body == NULL) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
-    } else if (!is_human(cli)) {
+    } else if (!cli_is_human(cli)) {
         cli_print(cli, answer.body);
     } else {
         printf("alarm %s cleared\n", cli->options.clear);
@@ -75,7 +70,7 @@ int cli_alarms(struct cli *cli)
     alarms = json_object_get(answer.body, "alarms");
     if (answer.status != 200 || alarms == NULL) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
-    } else if (!is_human(cli)) {
+    } else if (!cli_is_human(cli)) {
         cli_print(cli, answer.body);
     } else if (json_array_size(alarms) == 0) {
         cli_say("no alarm");
@@ -94,11 +89,9 @@ int cli_warn(struct cli *cli)
     LUTRA_AUTO_FREE char *target = lutra_asprintf("/v1/pipelines/%s/warning", name);
     struct cli_answer answer;
     json_t *body;
-    char *text;
     int rc = CLI_OK;
 
-    if (!lutra_name_valid(name)) {
-        cli_say("\"%s\" is not a pipeline's name: expected [a-z0-9-], at most 40", name);
+    if (!cli_name_ok(name, "pipeline")) {
         return CLI_USAGE;
     }
     if (cli->options.reason == NULL || cli->options.reason[0] == '\0') {
@@ -106,17 +99,12 @@ int cli_warn(struct cli *cli)
         return CLI_USAGE;
     }
     body = json_pack("{s:s, s:s}", "by", cli->options.by, "reason", cli->options.reason);
-    text = json_dumps(body, JSON_COMPACT);
-    json_decref(body);
-    if (text == NULL) {
-        cli_say("--reason and --by: expected UTF-8");
+    if (!cli_client_post(cli->client, target, body, "--reason and --by", true, &answer)) {
         return CLI_USAGE;
     }
-    cli_client_call(cli->client, "POST", target, text, strlen(text), true, &answer);
-    free(text);
     if (answer.status != 200 || answer.body == NULL) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
-    } else if (!is_human(cli)) {
+    } else if (!cli_is_human(cli)) {
         cli_print(cli, answer.body);
     } else {
         printf("pipeline %s: warning %s; lutractl alarms --clear %s-warning ends it\n", name,

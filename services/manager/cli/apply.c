@@ -211,8 +211,7 @@ int cli_get(struct cli *cli)
     struct cli_answer answer;
     int rc = CLI_OK;
 
-    if (name != NULL && !lutra_name_valid(name)) {
-        cli_say("\"%s\" is not a channel's name: expected [a-z0-9-], at most 40", name);
+    if (name != NULL && !cli_name_ok(name, "channel")) {
         return CLI_USAGE;
     }
     cli_client_call(cli->client, "GET", target, NULL, 0, false, &answer);

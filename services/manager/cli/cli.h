@@ -98,6 +98,14 @@ void cli_client_call(struct cli_client *client,
                      size_t len,
                      bool patient,
                      struct cli_answer *answer);
+/* POST of a JSON body, which it takes. False, and said: `what`, the arguments in it, are not UTF-8
+ * (then json_pack made none); nothing was sent and there is no answer. */
+bool cli_client_post(struct cli_client *client,
+                     const char *target,
+                     json_t *body,
+                     const char *what,
+                     bool patient,
+                     struct cli_answer *answer);
 void cli_answer_fini(struct cli_answer *answer);
 /* Says the error on stderr and returns the exit code for it; refused: of status 400. */
 int cli_answer_failed(const struct cli_answer *answer, int refused);
@@ -109,6 +117,10 @@ void cli_print(const struct cli *cli, const json_t *value);
 struct lutra_buf;
 void cli_yaml(const json_t *value, struct lutra_buf *out);
 __attribute__((format(printf, 1, 2))) void cli_say(const char *fmt, ...);
+/* Are tables and sentences asked for? */
+bool cli_is_human(const struct cli *cli);
+/* False, and said: it is no name of a `what` (channel, pipeline). */
+bool cli_name_ok(const char *name, const char *what);
 
 /* table.c: columns as wide as their widest cell. */
 struct cli_table;

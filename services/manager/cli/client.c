@@ -258,6 +258,25 @@ void cli_client_call(struct cli_client *client,
     }
 }
 
+bool cli_client_post(struct cli_client *client,
+                     const char *target,
+                     json_t *body,
+                     const char *what,
+                     bool patient,
+                     struct cli_answer *answer)
+{
+    char *text = json_dumps(body, JSON_COMPACT);
+
+    json_decref(body);
+    if (text == NULL) {
+        cli_say("%s: expected UTF-8", what);
+        return false;
+    }
+    cli_client_call(client, "POST", target, text, strlen(text), patient, answer);
+    free(text);
+    return true;
+}
+
 void cli_answer_fini(struct cli_answer *answer)
 {
     json_decref(answer->body);

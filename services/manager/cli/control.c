@@ -11,20 +11,6 @@
 
 enum { LOOK_MS = 250 };
 
-static bool name_ok(const char *name, const char *what)
-{
-    if (lutra_name_valid(name)) {
-        return true;
-    }
-    cli_say("\"%s\" is not a %s's name: expected [a-z0-9-], at most 40", name, what);
-    return false;
-}
-
-static bool is_human(const struct cli *cli)
-{
-    return cli->options.format == CLI_DEFAULT || cli->options.format == CLI_TABLE;
-}
-
 /* ---- waiting ---- */
 
 static const char *state_of(const json_t *pipeline)
@@ -129,7 +115,7 @@ static int desired(struct cli *cli, const char *verb, const char *done)
     char *text;
     int rc = CLI_OK;
 
-    if (!name_ok(name, "channel")) {
+    if (!cli_name_ok(name, "channel")) {
         return CLI_USAGE;
     }
     body = json_pack("{s:s}", "by", cli->options.by);
@@ -144,7 +130,7 @@ static int desired(struct cli *cli, const char *verb, const char *done)
         if (cli->options.wait) {
             rc = wait_for(cli, verb, name);
         }
-        if (rc == CLI_OK && !is_human(cli)) {
+        if (rc == CLI_OK && !cli_is_human(cli)) {
             cli_print(cli, answer.body);
         } else if (rc == CLI_OK) {
             printf("channel %s %s\n", name, done);
@@ -177,26 +163,20 @@ static int request(struct cli *cli, const char *verb)
     LUTRA_AUTO_FREE char *target = lutra_asprintf("/v1/pipelines/%s/%s", name, verb);
     struct cli_answer answer;
     json_t *body;
-    char *text;
     int rc = CLI_OK;
 
-    if (!name_ok(name, "pipeline")) {
+    if (!cli_name_ok(name, "pipeline")) {
         return CLI_USAGE;
     }
     body = json_pack("{s:s, s:s, s:I}", "by", cli->options.by, "reason",
                      cli->options.reason != NULL ? cli->options.reason : "", "retry_after_ms",
                      (json_int_t)cli->options.retry_after_ms);
-    text = json_dumps(body, JSON_COMPACT);
-    json_decref(body);
-    if (text == NULL) {
-        cli_say("--reason and --by: expected UTF-8");
+    if (!cli_client_post(cli->client, target, body, "--reason and --by", false, &answer)) {
         return CLI_USAGE;
     }
-    cli_client_call(cli->client, "POST", target, text, strlen(text), false, &answer);
-    free(text);
     if (answer.status != 200 || answer.body == NULL) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
-    } else if (!is_human(cli)) {
+    } else if (!cli_is_human(cli)) {
         cli_print(cli, answer.body);
     } else {
         printf("pipeline %s: %s asked for, epoch %" JSON_INTEGER_FORMAT "\n", name, verb,
@@ -225,13 +205,13 @@ int cli_delete(struct cli *cli)
     struct cli_answer answer;
     int rc = CLI_OK;
 
-    if (!name_ok(name, "channel")) {
+    if (!cli_name_ok(name, "channel")) {
         return CLI_USAGE;
     }
     cli_client_call(cli->client, "DELETE", target, NULL, 0, false, &answer);
     if (answer.status != 200 || answer.body == NULL) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
-    } else if (!is_human(cli)) {
+    } else if (!cli_is_human(cli)) {
         cli_print(cli, answer.body);
     } else {
         printf("channel %s deleted%s\n", name, cli->options.topics ? ", with its topics" : "");

@@ -6,11 +6,6 @@
 #include "base/buf.h"
 #include "manager/cli/cli.h"
 
-static bool is_human(const struct cli *cli)
-{
-    return cli->options.format == CLI_DEFAULT || cli->options.format == CLI_TABLE;
-}
-
 static const char *text_of(const json_t *item, const char *key)
 {
     const char *text = json_string_value(json_object_get(item, key));
@@ -89,15 +84,14 @@ static bool confirmed(const struct cli *cli, size_t n)
 static int remove_them(struct cli *cli, json_t *items)
 {
     json_t *body = json_pack("{s:O, s:s}", "items", items, "by", cli->options.by);
-    char *text = json_dumps(body, 0);
     struct cli_answer answer;
     const json_t *failure;
     size_t i;
     int rc = CLI_OK;
 
-    cli_client_call(cli->client, "POST", "/v1/janitor/remove", text, strlen(text), true, &answer);
-    free(text);
-    json_decref(body);
+    if (!cli_client_post(cli->client, "/v1/janitor/remove", body, "--by", true, &answer)) {
+        return CLI_USAGE;
+    }
     if (answer.status != 200) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
     } else {
@@ -107,7 +101,7 @@ static int remove_them(struct cli *cli, json_t *items)
                     text_of(failure, "error"));
             rc = CLI_FAILED;
         }
-        if (is_human(cli)) {
+        if (cli_is_human(cli)) {
             printf("%zu removed\n", json_array_size(json_object_get(answer.body, "removed")));
         } else {
             cli_print(cli, answer.body);
@@ -133,12 +127,12 @@ int cli_janitor(struct cli *cli)
     items = meant(cli, json_object_get(answer.body, "items"));
     n = json_array_size(items);
     say_warnings(answer.body);
-    if (!is_human(cli) && !cli->options.remove) {
+    if (!cli_is_human(cli) && !cli->options.remove) {
         json_object_set(answer.body, "items", items);
         cli_print(cli, answer.body);
     } else if (n == 0) {
         printf("nothing is left over\n");
-    } else if (is_human(cli)) {
+    } else if (cli_is_human(cli)) {
         print_items(items);
     }
     if (cli->options.remove && n > 0) {

@@ -8,11 +8,6 @@
 #include "manager/cli/cli.h"
 #include "model/channel.h"
 
-static bool is_human(const struct cli *cli)
-{
-    return cli->options.format == CLI_DEFAULT || cli->options.format == CLI_TABLE;
-}
-
 static bool key_ok(const char *key)
 {
     if (lutra_group_key_valid(key)) {
@@ -78,7 +73,7 @@ static int get(struct cli *cli)
     cli_client_call(cli->client, "GET", target, NULL, 0, true, &answer);
     if (answer.status != 200 || answer.body == NULL) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
-    } else if (!is_human(cli)) {
+    } else if (!cli_is_human(cli)) {
         cli_print(cli, answer.body);
     } else {
         json_t *list = key != NULL ? json_pack("[O]", answer.body)
@@ -100,24 +95,18 @@ static int switch_to(struct cli *cli)
     LUTRA_AUTO_FREE char *target = lutra_asprintf("/v1/media/%s/switch", key);
     struct cli_answer answer;
     json_t *body;
-    char *request;
     int rc = CLI_OK;
 
     if (!key_ok(key)) {
         return CLI_USAGE;
     }
     body = json_pack("{s:s, s:s}", "to", member, "by", cli->options.by);
-    request = json_dumps(body, JSON_COMPACT);
-    json_decref(body);
-    if (request == NULL) {
-        cli_say("MEMBER and --by: expected UTF-8");
+    if (!cli_client_post(cli->client, target, body, "MEMBER and --by", true, &answer)) {
         return CLI_USAGE;
     }
-    cli_client_call(cli->client, "POST", target, request, strlen(request), true, &answer);
-    free(request);
     if (answer.status != 200 || answer.body == NULL) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
-    } else if (!is_human(cli)) {
+    } else if (!cli_is_human(cli)) {
         cli_print(cli, answer.body);
     } else if (strcmp(text(answer.body, "result"), "unchanged") == 0) {
         printf("media group %s: the primary is %s already\n", key, member);

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "manager/cli/cli.h"
+#include "model/channel.h"
 
 void cli_say(const char *fmt, ...)
 {
@@ -154,4 +155,18 @@ void cli_print(const struct cli *cli, const json_t *value)
         puts(text);
     }
     free(text);
+}
+
+bool cli_is_human(const struct cli *cli)
+{
+    return cli->options.format == CLI_DEFAULT || cli->options.format == CLI_TABLE;
+}
+
+bool cli_name_ok(const char *name, const char *what)
+{
+    if (lutra_name_valid(name)) {
+        return true;
+    }
+    cli_say("\"%s\" is not a %s's name: expected [a-z0-9-], at most 40", name, what);
+    return false;
 }

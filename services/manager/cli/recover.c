@@ -8,11 +8,6 @@
 #include "manager/cli/cli.h"
 #include "model/channel.h"
 
-static bool is_human(const struct cli *cli)
-{
-    return cli->options.format == CLI_DEFAULT || cli->options.format == CLI_TABLE;
-}
-
 static void list_text(const json_t *channels, struct lutra_buf *out)
 {
     static const char *const headers[] = {"CHANNEL", "VERSION", "PIPELINES", "KNOWN BY", NULL};
@@ -57,7 +52,7 @@ static int list(struct cli *cli)
     channels = json_object_get(answer.body, "channels");
     if (answer.status != 200 || !json_is_array(channels)) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
-    } else if (!is_human(cli)) {
+    } else if (!cli_is_human(cli)) {
         cli_print(cli, answer.body);
     } else if (json_array_size(channels) == 0) {
         printf("every channel that a node knows is known to ZooKeeper\n");
@@ -76,25 +71,22 @@ int cli_recover(struct cli *cli)
     LUTRA_AUTO_FREE char *target = NULL;
     struct cli_answer answer;
     json_t *body;
-    char *text;
     int rc = CLI_OK;
 
     if (cli->options.n_words == 0) {
         return list(cli);
     }
-    if (!lutra_name_valid(name)) {
-        cli_say("\"%s\" is not a channel's name: expected [a-z0-9-], at most 40", name);
+    if (!cli_name_ok(name, "channel")) {
         return CLI_USAGE;
     }
     target = lutra_asprintf("/v1/recover/%s", name);
     body = json_pack("{s:s}", "by", cli->options.by);
-    text = json_dumps(body, 0);
-    json_decref(body);
-    cli_client_call(cli->client, "POST", target, text, strlen(text), true, &answer);
-    free(text);
+    if (!cli_client_post(cli->client, target, body, "--by", true, &answer)) {
+        return CLI_USAGE;
+    }
     if (answer.status != 200) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
-    } else if (is_human(cli)) {
+    } else if (cli_is_human(cli)) {
         printf("%s: version %lld is in ZooKeeper again, from the cache of %s; it is stopped: "
                "lutractl start %s\n",
                name, (long long)json_integer_value(json_object_get(answer.body, "version")),

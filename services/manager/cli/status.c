@@ -362,9 +362,7 @@ int cli_status(struct cli *cli)
     if (cli->options.n_words == 0) {
         return repeat(cli, "/v1/status", show_all);
     }
-    if (!lutra_name_valid(cli->options.words[0])) {
-        cli_say("\"%s\" is not a channel's name: expected [a-z0-9-], at most 40",
-                cli->options.words[0]);
+    if (!cli_name_ok(cli->options.words[0], "channel")) {
         return CLI_USAGE;
     }
     snprintf(target, sizeof(target), "/v1/channels/%s/status", cli->options.words[0]);
