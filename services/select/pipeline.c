@@ -203,6 +203,9 @@ static void follow_origin(struct sel_pipeline *p)
         return;
     }
     why = origin_unusable(p);
+    if (sel_owns(p) && p->view->permit) {
+        sel_topics_want(p);
+    }
     if (why) {
         sel_set_state(p, SEL_WAITING, why);
         return;
@@ -287,6 +290,7 @@ void sel_pipeline_free(struct sel_pipeline *p)
     LUTRA_ASSERT(p->magic == SEL_PIPELINE_MAGIC);
     lutra_request_forget(p->select->env->coord, p);
     end_run(p);
+    sel_topics_forget(p);
     lutra_owner_free(p->owner);
     lutra_follower_free(p->follower);
     lutra_timer_free(p->release);

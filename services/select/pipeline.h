@@ -42,6 +42,18 @@ enum sel_state {
 #undef SEL_STATE_ENUM
 };
 
+enum sel_topics_state { SEL_TOPICS_UNKNOWN, SEL_TOPICS_ASKED, SEL_TOPICS_THERE, SEL_TOPICS_FAILED };
+
+/* Whether the topics of a definition are there (topics.c). */
+struct sel_topics {
+    struct sel_pipeline *p;
+    enum sel_topics_state state;
+    uint64_t config_version; /* of the definition that they were asked for */
+    struct lutra_bus_pair buses;
+    char source_bus[64], target_bus[64]; /* their names */
+    struct lutra_error err;              /* FAILED */
+};
+
 /* One epoch. */
 struct sel_run {
     uint32_t magic;
@@ -85,6 +97,7 @@ struct sel_pipeline {
     char last_error[1024];       /* kept until the stream flows again */
     struct lutra_bus_pair buses; /* of the definition that stands now */
     bool blocked;                /* this process does not have them */
+    struct sel_topics topics;
     struct lutra_owner *owner;
     struct lutra_follower *follower;
     struct lutra_task *reconcile;
@@ -136,7 +149,14 @@ bool sel_owns(const struct sel_pipeline *p);
 /* run.c */
 struct sel_run *sel_run_new(struct sel_pipeline *p);
 void sel_run_free(struct sel_run *run);
-void sel_run_start(struct sel_run *run); /* TOPICS */
+void sel_run_start(struct sel_run *run);  /* TOPICS */
+void sel_run_topics(struct sel_run *run); /* they are there, or failed */
+
+/* topics.c */
+/* Asks for the topics of the present definition, unless they are there or asked for already. */
+void sel_topics_want(struct sel_pipeline *p);
+/* What was known of them no longer counts; a request under way is given up. */
+void sel_topics_forget(struct sel_pipeline *p);
 
 /* stream.c */
 void sel_stream_check(struct sel_run *run); /* CHECK, and on to STREAM */

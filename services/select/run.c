@@ -13,8 +13,6 @@ enum {
     RETRY_MAX_MS = 2000,
     WATCH_MS = 1000,
     TERMIN_MAX_BYTES = 4 << 20,
-    HOUR_MS = 3600000,
-    DAY_MS = 24 * HOUR_MS,
 };
 
 /* ---- termin ---- */
@@ -86,11 +84,9 @@ static void on_reader_start(int64_t offset, void *arg)
 
 /* ---- topics ---- */
 
-static void bus_trouble(struct sel_run *run, const char *bus, const struct lutra_error *cause)
+static void bus_trouble(struct sel_run *run, const struct lutra_error *err)
 {
-    struct lutra_error named = *cause, *err = &named;
     uint64_t delay_ms;
-    (void)lutra_error_wrap(err, "bus %s", bus);
     if (err->class != LUTRA_RETRY) {
         sel_failed(run, err);
         return;
@@ -124,6 +120,7 @@ static void on_watch(void *arg)
             strcmp(stages[i], "load") == 0 ? run->buses.target : run->buses.source;
         if (lutra_bus_partitions(bus, topic) == 0) {
             (void)snprintf(reason, sizeof(reason), "topic %s is gone", topic);
+            sel_topics_forget(run->p);
             sel_halt(run, LUTRA_REQUEST_RESTART, false, reason);
             return;
         }
@@ -142,7 +139,9 @@ static void on_warm(const struct lutra_error *err, void *arg)
         return;
     }
     if (err) {
-        bus_trouble(run, run->def->source_bus, err);
+        struct lutra_error named = *err;
+        (void)lutra_error_wrap(&named, "bus %s", run->def->source_bus);
+        bus_trouble(run, &named);
         return;
     }
     lutra_backoff_reset(&run->backoff);
@@ -152,52 +151,25 @@ static void on_warm(const struct lutra_error *err, void *arg)
                                        LUTRA_BUS_START_END, &handler, run);
 }
 
-static void on_target_topics(const struct lutra_error *err, void *arg)
+void sel_run_topics(struct sel_run *run)
 {
-    struct sel_run *run = arg;
+    struct sel_topics *topics = &run->p->topics;
     char topic[80];
     LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
-    if (run->p->state != SEL_TOPICS) {
-        return;
+    if (topics->state == SEL_TOPICS_FAILED) {
+        bus_trouble(run, &topics->err);
+    } else if (topics->state == SEL_TOPICS_THERE) {
+        lutra_bus_warm_up(run->buses.source, lutra_topic_name(run->p->id, "extract", topic),
+                          on_warm, run);
     }
-    if (err) {
-        bus_trouble(run, run->def->target_bus, err);
-        return;
-    }
-    lutra_bus_warm_up(run->buses.source, lutra_topic_name(run->p->id, "extract", topic), on_warm,
-                      run);
 }
 
-static void on_source_topics(const struct lutra_error *err, void *arg)
-{
-    struct sel_run *run = arg;
-    char name[80];
-    LUTRA_ASSERT(run->magic == SEL_RUN_MAGIC);
-    if (run->p->state != SEL_TOPICS) {
-        return;
-    }
-    if (err) {
-        bus_trouble(run, run->def->source_bus, err);
-        return;
-    }
-    const struct lutra_bus_topic load = {lutra_topic_name(run->p->id, "load", name), 1, DAY_MS};
-    lutra_bus_ensure_topics(run->buses.target, &load, 1, on_target_topics, run);
-}
-
-/* Before anything is published, all four are there: three on the source's bus, load's on the
- * target's. */
 void sel_run_start(struct sel_run *run)
 {
-    char names[3][80];
-    int32_t partitions = (int32_t)run->def->partitions;
-    const struct lutra_bus_topic topics[] = {
-        {lutra_topic_name(run->p->id, "extract", names[0]), partitions, DAY_MS},
-        {lutra_topic_name(run->p->id, "transform", names[1]), partitions, DAY_MS},
-        {lutra_topic_name(run->p->id, "termin", names[2]), 1, HOUR_MS},
-    };
     sel_set_state(run->p, SEL_TOPICS, "");
     sel_stall_step(run);
-    lutra_bus_ensure_topics(run->buses.source, topics, 3, on_source_topics, run);
+    sel_topics_want(run->p);
+    sel_run_topics(run);
 }
 
 /* ---- life ---- */

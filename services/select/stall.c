@@ -91,6 +91,7 @@ void sel_stall_step_cb(void *arg)
         return;
     }
     lutra_bus_pair_forget(&run->buses, run);
+    sel_topics_forget(p);
     if (run->termin) {
         lutra_bus_reader_free(run->termin);
         run->termin = NULL;
