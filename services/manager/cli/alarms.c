@@ -99,9 +99,7 @@ int cli_warn(struct cli *cli)
         return CLI_USAGE;
     }
     body = json_pack("{s:s, s:s}", "by", cli->options.by, "reason", cli->options.reason);
-    if (!cli_client_post(cli->client, target, body, "--reason and --by", true, &answer)) {
-        return CLI_USAGE;
-    }
+    cli_client_post(cli->client, target, body, true, &answer);
     if (answer.status != 200 || answer.body == NULL) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
     } else if (!cli_is_human(cli)) {

@@ -39,27 +39,6 @@ static int read_file(const char *path, struct lutra_buf *text)
     return rc;
 }
 
-/* Percent-encodes for a query. */
-static char *encode(const char *text)
-{
-    struct lutra_buf out = {0};
-    char *copy;
-
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-            c == '-' || c == '.' || c == '_') {
-            lutra_buf_put_u8(&out, c);
-        } else {
-            lutra_buf_printf(&out, "%%%02X", c);
-        }
-    }
-    copy = lutra_strdup(lutra_buf_cstr(&out));
-    lutra_buf_fini(&out);
-    return copy;
-}
-
 /* What would happen, by comparing with what stands there. */
 static int dry_run(struct cli *cli, const struct lutra_channel *wanted, json_t **result)
 {
@@ -98,7 +77,7 @@ static int put(struct cli *cli,
                const struct lutra_buf *text,
                json_t **result)
 {
-    LUTRA_AUTO_FREE char *by = encode(cli->options.by);
+    LUTRA_AUTO_FREE char *by = cli_encode(cli->options.by);
     LUTRA_AUTO_FREE char *target = lutra_asprintf("/v1/channels/%s?by=%s", wanted->name, by);
     struct cli_answer answer;
     int rc = CLI_OK;

@@ -77,6 +77,8 @@ const struct cli_verb *cli_verb_find(const char *name);
 /* options.c. 0, or CLI_USAGE after saying on stderr what is wrong. Everything borrowed from argv.
  */
 int cli_options_parse(int argc, char **argv, struct cli_options *options);
+/* Words, --by and --reason of parsed options are: managers are told them as JSON or in a query. */
+bool cli_is_utf8(const char *text);
 /* The lines of --help about a verb's options. */
 void cli_options_print(unsigned bits);
 
@@ -98,12 +100,10 @@ void cli_client_call(struct cli_client *client,
                      size_t len,
                      bool patient,
                      struct cli_answer *answer);
-/* POST of a JSON body, which it takes. False, and said: `what`, the arguments in it, are not UTF-8
- * (then json_pack made none); nothing was sent and there is no answer. */
-bool cli_client_post(struct cli_client *client,
+/* POST of a JSON body, which it takes. */
+void cli_client_post(struct cli_client *client,
                      const char *target,
                      json_t *body,
-                     const char *what,
                      bool patient,
                      struct cli_answer *answer);
 void cli_answer_fini(struct cli_answer *answer);
@@ -117,6 +117,8 @@ void cli_print(const struct cli *cli, const json_t *value);
 struct lutra_buf;
 void cli_yaml(const json_t *value, struct lutra_buf *out);
 __attribute__((format(printf, 1, 2))) void cli_say(const char *fmt, ...);
+/* Percent-encodes for a query; free with lutra_free. */
+char *cli_encode(const char *text);
 /* Are tables and sentences asked for? */
 bool cli_is_human(const struct cli *cli);
 /* False, and said: it is no name of a `what` (channel, pipeline). */

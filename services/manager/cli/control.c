@@ -1,7 +1,6 @@
 /* start, pause, stop, rollback, restart, delete. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -112,18 +111,13 @@ static int desired(struct cli *cli, const char *verb, const char *done)
     LUTRA_AUTO_FREE char *target = lutra_asprintf("/v1/channels/%s/%s", name, verb);
     struct cli_answer answer;
     json_t *body;
-    char *text;
     int rc = CLI_OK;
 
     if (!cli_name_ok(name, "channel")) {
         return CLI_USAGE;
     }
     body = json_pack("{s:s}", "by", cli->options.by);
-    text = json_dumps(body, JSON_COMPACT);
-    json_decref(body);
-    cli_client_call(cli->client, "POST", target, text != NULL ? text : "{}",
-                    text != NULL ? strlen(text) : 2, true, &answer);
-    free(text);
+    cli_client_post(cli->client, target, body, true, &answer);
     if (answer.status != 200 || answer.body == NULL) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
     } else {
@@ -171,9 +165,7 @@ static int request(struct cli *cli, const char *verb)
     body = json_pack("{s:s, s:s, s:I}", "by", cli->options.by, "reason",
                      cli->options.reason != NULL ? cli->options.reason : "", "retry_after_ms",
                      (json_int_t)cli->options.retry_after_ms);
-    if (!cli_client_post(cli->client, target, body, "--reason and --by", false, &answer)) {
-        return CLI_USAGE;
-    }
+    cli_client_post(cli->client, target, body, false, &answer);
     if (answer.status != 200 || answer.body == NULL) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
     } else if (!cli_is_human(cli)) {
@@ -199,9 +191,10 @@ int cli_restart(struct cli *cli)
 int cli_delete(struct cli *cli)
 {
     const char *name = cli->options.words[0];
-    LUTRA_AUTO_FREE char *target = lutra_asprintf("/v1/channels/%s?force=%s&topics=%s", name,
+    LUTRA_AUTO_FREE char *by = cli_encode(cli->options.by);
+    LUTRA_AUTO_FREE char *target = lutra_asprintf("/v1/channels/%s?force=%s&topics=%s&by=%s", name,
                                                   cli->options.force ? "true" : "false",
-                                                  cli->options.topics ? "true" : "false");
+                                                  cli->options.topics ? "true" : "false", by);
     struct cli_answer answer;
     int rc = CLI_OK;
 

@@ -89,9 +89,7 @@ static int remove_them(struct cli *cli, json_t *items)
     size_t i;
     int rc = CLI_OK;
 
-    if (!cli_client_post(cli->client, "/v1/janitor/remove", body, "--by", true, &answer)) {
-        return CLI_USAGE;
-    }
+    cli_client_post(cli->client, "/v1/janitor/remove", body, true, &answer);
     if (answer.status != 200) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
     } else {

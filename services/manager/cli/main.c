@@ -80,7 +80,7 @@ static const char *who(char *buf, size_t size)
         host[0] = '\0';
     }
     snprintf(buf, size, "%s@%s", user != NULL ? user->pw_name : "operator", host);
-    return buf;
+    return cli_is_utf8(buf) ? buf : "operator";
 }
 
 static int run(struct cli *cli)

@@ -101,9 +101,7 @@ static int switch_to(struct cli *cli)
         return CLI_USAGE;
     }
     body = json_pack("{s:s, s:s}", "to", member, "by", cli->options.by);
-    if (!cli_client_post(cli->client, target, body, "MEMBER and --by", true, &answer)) {
-        return CLI_USAGE;
-    }
+    cli_client_post(cli->client, target, body, true, &answer);
     if (answer.status != 200 || answer.body == NULL) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
     } else if (!cli_is_human(cli)) {

@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "base/yaml.h"
 #include "manager/cli/cli.h"
+#include "model/json_text.h"
 
 enum id {
     ID_MANAGER,
@@ -158,6 +159,36 @@ set_duration(struct cli_options *options, const char *value, const char *name, u
     return usage(options, what, value);
 }
 
+bool cli_is_utf8(const char *text)
+{
+    size_t left = strlen(text);
+
+    while (left > 0) {
+        size_t n = lutra_utf8_len(text, left);
+
+        if (n == 0) {
+            return false;
+        }
+        text += n;
+        left -= n;
+    }
+    return true;
+}
+
+/* What managers are told: refused here, for every verb, before anything is sent. */
+static int
+set_text(struct cli_options *options, const char *value, const char *name, const char **text)
+{
+    char what[80];
+
+    if (cli_is_utf8(value)) {
+        *text = value;
+        return CLI_OK;
+    }
+    snprintf(what, sizeof(what), "%s: expected UTF-8", name);
+    return usage(options, what, value);
+}
+
 static int set(struct cli_options *options, const struct option_row *row, const char *value)
 {
     switch (row->id) {
@@ -196,8 +227,7 @@ static int set(struct cli_options *options, const struct option_row *row, const 
         options->wait = true;
         return value == NULL ? CLI_OK : set_duration(options, value, row->name, &options->wait_ms);
     case ID_REASON:
-        options->reason = value;
-        return CLI_OK;
+        return set_text(options, value, row->name, &options->reason);
     case ID_RETRY_AFTER:
         return set_duration(options, value, row->name, &options->retry_after_ms);
     case ID_FORCE:
@@ -213,8 +243,7 @@ static int set(struct cli_options *options, const struct option_row *row, const 
         options->yes = true;
         return CLI_OK;
     case ID_BY:
-        options->by = value;
-        return CLI_OK;
+        return set_text(options, value, row->name, &options->by);
     case ID_CLEAR:
         options->clear = value;
         return CLI_OK;
@@ -287,8 +316,7 @@ static int take_word(const char *word, const struct cli_verb **verb, struct cli_
     if (options->n_words >= (*verb)->max_words || options->n_words == CLI_MAX_WORDS) {
         return usage(options, "unexpected argument", word);
     }
-    options->words[options->n_words++] = word;
-    return CLI_OK;
+    return set_text(options, word, (*verb)->words, &options->words[options->n_words++]);
 }
 
 int cli_options_parse(int argc, char **argv, struct cli_options *options)

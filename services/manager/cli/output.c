@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "manager/cli/cli.h"
 #include "model/channel.h"
 
@@ -155,6 +156,26 @@ void cli_print(const struct cli *cli, const json_t *value)
         puts(text);
     }
     free(text);
+}
+
+char *cli_encode(const char *text)
+{
+    struct lutra_buf out = {0};
+    char *copy;
+
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+            c == '-' || c == '.' || c == '_') {
+            lutra_buf_put_u8(&out, c);
+        } else {
+            lutra_buf_printf(&out, "%%%02X", c);
+        }
+    }
+    copy = lutra_strdup(lutra_buf_cstr(&out));
+    lutra_buf_fini(&out);
+    return copy;
 }
 
 bool cli_is_human(const struct cli *cli)

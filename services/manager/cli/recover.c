@@ -81,9 +81,7 @@ int cli_recover(struct cli *cli)
     }
     target = lutra_asprintf("/v1/recover/%s", name);
     body = json_pack("{s:s}", "by", cli->options.by);
-    if (!cli_client_post(cli->client, target, body, "--by", true, &answer)) {
-        return CLI_USAGE;
-    }
+    cli_client_post(cli->client, target, body, true, &answer);
     if (answer.status != 200) {
         rc = cli_answer_failed(&answer, CLI_FAILED);
     } else if (cli_is_human(cli)) {

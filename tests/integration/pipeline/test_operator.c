@@ -113,6 +113,7 @@ Test(operator, mistakes_are_told_with_file_line_column_and_what_would_be_right, 
     expect_usage(&c, "start", "CHANNEL");
     expect_usage(&c, "apply", "-f");
     expect_usage(&c, "recover orders --by \xff", "--by: expected UTF-8");
+    expect_usage(&c, "start orders --by \xff", "--by: expected UTF-8");
     expect_exit(&c, 69, "status"); /* nobody listens there */
     expect_exit(&c, 69, "start orders");
     expect_exit(&c, 0, "--help");

@@ -66,6 +66,26 @@ Test(cli_options, waiting_takes_a_time_or_none)
     cr_assert_str_eq(options.words[0], "orders");
 }
 
+/* Nobody's name is dropped in silence: what JSON cannot carry is refused, whatever the verb. */
+Test(cli_options, who_asks_and_why_are_utf_8, .init = cr_redirect_stderr)
+{
+    static const char *const verbs[] = {
+        "apply -f a.yaml", "start c",  "pause c",          "stop c",    "rollback p", "restart p",
+        "warn p",          "delete c", "media switch k m", "recover c", "janitor",    NULL,
+    };
+    char line[128];
+
+    for (size_t i = 0; verbs[i] != NULL; i++) {
+        snprintf(line, sizeof(line), "%s --by J\xc3\xb6rg", verbs[i]);
+        cr_expect_eq(parse(line), CLI_OK, "%s", verbs[i]);
+        cr_expect_str_eq(options.by, "J\xc3\xb6rg");
+        snprintf(line, sizeof(line), "%s --by J\xf6rg", verbs[i]);
+        cr_expect_eq(parse(line), CLI_USAGE, "%s", verbs[i]);
+    }
+    cr_expect_eq(parse("rollback p --reason=\xff"), CLI_USAGE);
+    cr_expect_eq(parse("media switch k m\xff"), CLI_USAGE);
+}
+
 Test(cli_options, what_is_wrong_is_usage)
 {
     static const char *const lines[] = {
