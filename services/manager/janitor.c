@@ -1,14 +1,18 @@
 /* What deleted pipelines left behind: topics, committed offsets, znodes, checkpoint rows and locks
  * whose names are exactly Lutra's and that no channel has.
  *
- * GET /v1/janitor      nodes afresh -> channels and their definitions -> /lutra/pipelines and
- *                      /lutra/media -> topics and offsets of each bus -> rows and locks of each
- *                      target -> the list
+ * GET /v1/janitor      nodes afresh -> /lutra/media -> channels and their definitions ->
+ *                      /lutra/pipelines -> topics and offsets of each bus -> rows and locks of
+ *                      each target -> the list
  * POST .../remove      the same again, then what is asked for and still in the list, one by one
  *
  * A pipeline is known when a definition in ZooKeeper or in the cache of a node that answers has it,
  * and taken for another installation's when somebody wrote its checkpoint a moment ago. While a
- * definition cannot be read, or a node that is registered does not answer, nothing is removed. */
+ * definition cannot be read, or a node that is registered does not answer, nothing is removed.
+ *
+ * The record of a media group is left over when no definition in ZooKeeper has such a group, and no
+ * node knows a channel that ZooKeeper does not: that one's groups are not known. Records are read
+ * before the definitions, and deleted as read: one that was switched since then is in use. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,7 +21,7 @@
 #include "base/mem.h"
 #include "bus/pipe.h"
 #include "db/leftovers.h"
-#include "manager/manager_private.h"
+#include "manager/janitor_private.h"
 
 static const char PATH[] = "/v1/janitor", REMOVE[] = "/v1/janitor/remove";
 static const char *const stages[] = {"extract", "transform", "load", "termin"};
@@ -25,30 +29,14 @@ static const char *const groups[] = {"lutra-select", "lutra-extract", "lutra-tra
                                      "lutra-load"};
 enum { N_STAGES = 4, N_GROUPS = 4, ALIVE_MS = 600000 };
 
-struct jan_target {
-    char name[160]; /* host:port or socket */
-    struct lutra_leftovers *leftovers;
-};
-
-struct jan {
-    bool blocked;                         /* the list is not to be trusted for removal */
-    json_t *wanted;                       /* NULL: list only */
-    json_t *pipelines, *channels, *media; /* sets: what is known */
-    json_t *alive;                        /* set: pipelines that somebody else works for */
-    json_t *buses;                        /* names */
-    json_t *items, *warnings, *removed, *failed;
-    size_t i, k; /* where it stands in the list being worked through */
-    size_t n_targets;
-    struct jan_target *targets;
-};
-
 void mgr_janitor_free(struct jan *jan)
 {
     if (jan == NULL) {
         return;
     }
-    json_t *const all[] = {jan->wanted, jan->pipelines, jan->channels, jan->media,   jan->alive,
-                           jan->buses,  jan->items,     jan->warnings, jan->removed, jan->failed};
+    json_t *const all[] = {jan->wanted,  jan->pipelines, jan->channels, jan->media,
+                           jan->defined, jan->records,   jan->alive,    jan->buses,
+                           jan->items,   jan->warnings,  jan->removed,  jan->failed};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         json_decref(all[i]);
     }
@@ -118,125 +106,6 @@ found(struct jan *jan, const char *kind, const char *name, const char *where, co
                                                 "where", where, "pipeline", pipeline));
 }
 
-/* ---- removing ---- */
-
-static void remove_next(struct mgr_op *op);
-
-static void on_removed(const struct lutra_error *err, void *arg)
-{
-    struct mgr_op *op = arg;
-    struct jan *jan = op->jan;
-    json_t *item = json_array_get(jan->wanted, jan->i++);
-
-    if (err == NULL) {
-        json_array_append(jan->removed, item);
-        mgr_events_add(op->manager->events, "janitor", op->name, "%s %s removed, by %s",
-                       json_string_value(json_object_get(item, "kind")),
-                       json_string_value(json_object_get(item, "name")), op->by);
-    } else {
-        json_array_append_new(jan->failed,
-                              json_pack("{s:O, s:s}", "item", item, "error", err->msg));
-    }
-    remove_next(op);
-}
-
-static void on_tree(const struct lutra_coord_result *result, void *arg)
-{
-    bool gone = result->rc == LUTRA_COORD_OK || result->rc == LUTRA_COORD_NO_NODE;
-    struct lutra_error err = {.class = LUTRA_RETRY, .msg = "ZooKeeper did not answer"};
-
-    on_removed(gone ? NULL : &err, arg);
-}
-
-static struct lutra_leftovers *target_named(struct jan *jan, const char *name)
-{
-    for (size_t i = 0; i < jan->n_targets; i++) {
-        if (strcmp(jan->targets[i].name, name) == 0) {
-            return jan->targets[i].leftovers;
-        }
-    }
-    return NULL;
-}
-
-static void remove_one(struct mgr_op *op, const json_t *item)
-{
-    const char *kind = json_string_value(json_object_get(item, "kind"));
-    const char *name = json_string_value(json_object_get(item, "name"));
-    const char *where = json_string_value(json_object_get(item, "where"));
-    const char *pipeline = json_string_value(json_object_get(item, "pipeline"));
-    struct lutra_error err = {0};
-    struct lutra_bus *bus = NULL;
-    struct lutra_leftovers *target = target_named(op->jan, where);
-
-    if (strcmp(kind, "topic") == 0 || strcmp(kind, "offsets") == 0) {
-        bus = lutra_buses_get(op->manager->options.buses, where, &err);
-        if (bus == NULL) {
-            on_removed(&err, op);
-        } else if (strcmp(kind, "topic") == 0) {
-            lutra_bus_delete_topics(bus, &name, 1, on_removed, op);
-        } else {
-            const char *slash = strchr(name, '/');
-            LUTRA_AUTO_FREE char *group = lutra_strndup(name, (size_t)(slash - name));
-
-            lutra_bus_delete_offsets(bus, group, slash + 1, on_removed, op);
-        }
-    } else if (strcmp(kind, "znode") == 0) {
-        lutra_coord_delete_tree(op->manager->options.coord, name, on_tree, op);
-    } else if (target == NULL) {
-        (void)lutra_error_set(&err, LUTRA_RETRY, 0, "target %s is not there any more", where);
-        on_removed(&err, op);
-    } else if (strcmp(kind, "checkpoint") == 0) {
-        lutra_leftovers_delete_rows(target, pipeline, on_removed, op);
-    } else {
-        lutra_leftovers_kill(
-            target, pipeline, (unsigned)json_integer_value(json_object_get(item, "lock")),
-            (uint64_t)json_integer_value(json_object_get(item, "connection")), on_removed, op);
-    }
-}
-
-static void remove_next(struct mgr_op *op)
-{
-    struct jan *jan = op->jan;
-
-    if (jan->i == json_array_size(jan->wanted)) {
-        mgr_op_answer(op, json_pack("{s:O, s:O, s:O}", "removed", jan->removed, "failed",
-                                    jan->failed, "warnings", jan->warnings));
-        return;
-    }
-    remove_one(op, json_array_get(jan->wanted, jan->i));
-}
-
-/* Puts the found items in the place of those asked for; the first that is not there, or NULL. */
-static const json_t *match_wanted(struct jan *jan)
-{
-    json_t *matched = json_array(), *item;
-    const json_t *asked;
-    size_t i, k;
-
-    json_array_foreach(jan->wanted, i, asked)
-    {
-        bool there = false;
-
-        json_array_foreach(jan->items, k, item)
-        {
-            if (json_equal(json_object_get(item, "kind"), json_object_get(asked, "kind")) &&
-                json_equal(json_object_get(item, "name"), json_object_get(asked, "name")) &&
-                json_equal(json_object_get(item, "where"), json_object_get(asked, "where"))) {
-                json_array_append(matched, item);
-                there = true;
-                break;
-            }
-        }
-        if (!there) {
-            json_decref(matched);
-            return asked;
-        }
-    }
-    json_decref(jan->wanted);
-    jan->wanted = matched;
-    return NULL;
-}
-
 /* ---- the list is complete ---- */
 
 /* Not of pipelines that somebody works for. */
@@ -255,7 +124,6 @@ static void drop_alive(struct jan *jan)
 static void complete(struct mgr_op *op)
 {
     struct jan *jan = op->jan;
-    const json_t *missing;
 
     drop_alive(jan);
     if (jan->wanted == NULL) {
@@ -263,26 +131,20 @@ static void complete(struct mgr_op *op)
                                     jan->warnings, "removable", !jan->blocked));
         return;
     }
-    if (jan->blocked) {
-        mgr_op_fail(op, 409, "conflict", "nothing is removed: %s",
-                    json_string_value(json_array_get(jan->warnings, 0)));
-        return;
-    }
-    missing = match_wanted(jan);
-    if (missing != NULL) {
-        const char *kind = json_string_value(json_object_get(missing, "kind"));
-        const char *name = json_string_value(json_object_get(missing, "name"));
-
-        mgr_op_fail(op, 409, "conflict",
-                    "nothing is removed: %s %s is not left over (any more): list again",
-                    kind != NULL ? kind : "?", name != NULL ? name : "?");
-        return;
-    }
-    jan->i = 0;
-    remove_next(op);
+    jan_remove(op);
 }
 
 /* ---- targets ---- */
+
+struct lutra_leftovers *jan_target_named(struct jan *jan, const char *name)
+{
+    for (size_t i = 0; i < jan->n_targets; i++) {
+        if (strcmp(jan->targets[i].name, name) == 0) {
+            return jan->targets[i].leftovers;
+        }
+    }
+    return NULL;
+}
 
 static void list_next_target(struct mgr_op *op);
 
@@ -357,7 +219,7 @@ static void add_target(struct lutra_pipeline *pipeline, void *arg)
     } else {
         snprintf(name, sizeof(name), "%.140s:%u", endpoint->host, endpoint->port);
     }
-    if (target_named(jan, name) == NULL) {
+    if (jan_target_named(jan, name) == NULL) {
         jan->targets = lutra_realloc(jan->targets, (jan->n_targets + 1) * sizeof(jan->targets[0]));
         struct jan_target *target = &jan->targets[jan->n_targets++];
         mgr_text_copy(target->name, sizeof(target->name), name);
@@ -470,24 +332,43 @@ static void list_next_bus(struct mgr_op *op)
 
 /* ---- ZooKeeper ---- */
 
-static void on_media(const struct lutra_coord_result *result, void *arg)
+static bool knows_all_groups(struct jan *jan)
 {
-    struct mgr_op *op = arg;
-    struct jan *jan = op->jan;
+    const char *channel;
+    json_t *unused;
 
-    if (mgr_op_failed(op, result, LUTRA_COORD_NO_NODE)) {
-        return;
-    }
-    /* The groups of channels that only caches know cannot be known: then all are kept. */
-    for (size_t i = 0; i < result->n_children && jan->media != NULL; i++) {
-        if (lutra_group_key_valid(result->children[i]) && !has(jan->media, result->children[i])) {
-            LUTRA_AUTO_FREE char *path = lutra_asprintf("/lutra/media/%s", result->children[i]);
-
-            found(jan, "znode", path, "", "");
+    json_object_foreach(jan->channels, channel, unused)
+    {
+        if (!has(jan->defined, channel)) {
+            warn(
+                jan,
+                "records of media groups are left alone: ZooKeeper does not know channel %s, which "
+                "may have some",
+                channel);
+            return false;
         }
     }
-    jan->i = 0;
-    list_next_bus(op);
+    return true;
+}
+
+static void list_records(struct jan *jan)
+{
+    const char *key;
+    json_t *version;
+
+    if (json_object_size(jan->records) == 0 || !knows_all_groups(jan)) {
+        return;
+    }
+    json_object_foreach(jan->records, key, version)
+    {
+        LUTRA_AUTO_FREE char *path = lutra_asprintf("/lutra/media/%s", key);
+
+        if (!has(jan->media, key)) {
+            found(jan, "znode", path, "", "");
+            json_object_set(json_array_get(jan->items, json_array_size(jan->items) - 1), "version",
+                            version);
+        }
+    }
 }
 
 static void on_pipelines(const struct lutra_coord_result *result, void *arg)
@@ -504,7 +385,9 @@ static void on_pipelines(const struct lutra_coord_result *result, void *arg)
             found(op->jan, "znode", path, "", result->children[i]);
         }
     }
-    lutra_coord_children(op->manager->options.coord, "/lutra/media", NULL, on_media, op);
+    list_records(op->jan);
+    op->jan->i = 0;
+    list_next_bus(op);
 }
 
 static void read_next_channel(struct mgr_op *op);
@@ -531,7 +414,7 @@ static void learn(struct jan *jan, const struct lutra_channel *channel)
         add_bus(jan, channel->pipelines[i].source_bus);
         add_bus(jan, channel->pipelines[i].target_bus);
     }
-    for (size_t i = 0; i < channel->n_endpoints && jan->media != NULL; i++) {
+    for (size_t i = 0; i < channel->n_endpoints; i++) {
         if (channel->endpoints[i].group != NULL) {
             put(jan->media, channel->endpoints[i].group);
         }
@@ -558,8 +441,10 @@ static void on_config(const struct lutra_coord_result *result, void *arg)
 
         if (channel == NULL) {
             op->jan->blocked = true;
+            put(op->jan->channels, name);
             warn(op->jan, "the definition of channel %s cannot be read: %s", name, err.msg);
         } else {
+            put(op->jan->defined, channel->name);
             learn(op->jan, channel);
             lutra_channel_free(channel);
         }
@@ -595,6 +480,52 @@ static void on_channels(const struct lutra_coord_result *result, void *arg)
     read_next_channel(op);
 }
 
+static void read_next_record(struct mgr_op *op);
+
+static void on_record(const struct lutra_coord_result *result, void *arg)
+{
+    struct mgr_op *op = arg;
+
+    if (mgr_op_failed(op, result, LUTRA_COORD_NO_NODE)) {
+        return;
+    }
+    if (result->rc == LUTRA_COORD_OK) {
+        json_object_set_new(op->jan->records, op->names[op->next_name - 1],
+                            json_integer(result->stat.version));
+    }
+    read_next_record(op);
+}
+
+static void read_next_record(struct mgr_op *op)
+{
+    LUTRA_AUTO_FREE char *path = NULL;
+
+    if (op->next_name == op->n_names) {
+        lutra_coord_children(op->manager->options.coord, "/lutra/channels", NULL, on_channels, op);
+        return;
+    }
+    path = lutra_asprintf("/lutra/media/%s", op->names[op->next_name++]);
+    lutra_coord_get(op->manager->options.coord, path, NULL, on_record, op);
+}
+
+static void on_records(const struct lutra_coord_result *result, void *arg)
+{
+    struct mgr_op *op = arg;
+    size_t n = 0;
+
+    if (mgr_op_failed(op, result, LUTRA_COORD_NO_NODE)) {
+        return;
+    }
+    mgr_op_set_names(op, result->n_children);
+    for (size_t i = 0; i < result->n_children; i++) {
+        if (lutra_group_key_valid(result->children[i])) {
+            op->names[n++] = lutra_strdup(result->children[i]);
+        }
+    }
+    op->n_names = n;
+    read_next_record(op);
+}
+
 /* ---- the caches of nodes ---- */
 
 static void add_cached(const struct mgr_node *node, void *arg)
@@ -619,10 +550,6 @@ static void add_cached(const struct mgr_node *node, void *arg)
         if (channel != NULL) {
             put(jan->channels, channel);
         }
-        if (json_is_true(json_object_get(definition, "unknown_to_zookeeper"))) {
-            json_decref(jan->media);
-            jan->media = NULL;
-        }
         json_array_foreach(json_object_get(definition, "pipelines"), k, pipeline)
         {
             if (json_is_string(pipeline)) {
@@ -644,7 +571,7 @@ static void look(struct mgr_op *op)
 
     mgr_nodes_each(op->manager->nodes, add_cached, jan);
     lutra_catalog_definitions(op->manager->catalog, own_definition, jan);
-    lutra_coord_children(op->manager->options.coord, "/lutra/channels", NULL, on_channels, op);
+    lutra_coord_children(op->manager->options.coord, "/lutra/media", NULL, on_records, op);
 }
 
 /* ---- routes ---- */
@@ -659,6 +586,8 @@ janitor_new(struct lutra_manager *manager, struct lutra_http_request *request, j
     op->jan->pipelines = json_object();
     op->jan->channels = json_object();
     op->jan->media = json_object();
+    op->jan->defined = json_object();
+    op->jan->records = json_object();
     op->jan->alive = json_object();
     op->jan->buses = json_pack("[s]", LUTRA_BUS_DEFAULT);
     op->jan->items = json_array();

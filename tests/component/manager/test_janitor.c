@@ -102,6 +102,116 @@ Test(manager_janitor, what_a_node_knows_from_its_cache_is_not_touched)
     cr_expect_eq(count(), 0);
 }
 
+static const char media_record[] = "/lutra/media/orders.b";
+
+static void delete_channel(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "/v1/channels/%s?force=true", name);
+    cr_assert_eq(fixture_call(0, "DELETE", path, NULL), 200, "%s", fixture_error());
+    fixture_run(1000);
+}
+
+static void apply_with_group(const char *name)
+{
+    char path[128], text[1024];
+    snprintf(path, sizeof(path), "/v1/channels/%s", name);
+    snprintf(text, sizeof(text),
+             "channel: %s\nsources:\n  a: {type: mariadb, host: h1, user: u}\n"
+             "  b: {type: mariadb, user: u, group: orders.b, primary: x,\n"
+             "      members: {x: {host: h2}, y: {host: h3}}}\npipelines:\n"
+             "  - {name: %s, source: a, target: b, pairs: [{source: {schema: s, table: t}}]}\n",
+             name, name);
+    cr_assert_eq(fixture_call(0, "PUT", path, text), 200, "%s", fixture_error());
+    fixture_run(1000);
+}
+
+Test(manager_janitor, the_record_of_a_media_group_goes_when_no_channel_has_the_group)
+{
+    apply_with_group("one");
+    apply_with_group("two");
+    cr_assert_eq(fixture_call(0, "POST", "/v1/media/orders.b/switch", "{\"to\":\"y\"}"), 200);
+    cr_expect_eq(count(), 0);
+    delete_channel("one");
+    (void)count();
+    cr_expect(!listed("znode", media_record), "the other channel has the group, too");
+    delete_channel("two");
+    (void)count();
+    cr_assert(listed("znode", media_record));
+    cr_assert_eq(remove_listed(), 200, "%s", fixture_error());
+    cr_expect_null(lutra_mem_tree_peek(f.tree, media_record));
+    (void)count();
+    cr_expect(!listed("znode", media_record));
+}
+
+/* The definition is of no use here: the other channel's groups are not known. */
+Test(manager_janitor, records_stay_while_a_node_knows_a_channel_that_zookeeper_does_not)
+{
+    fixture_poke("/lutra/media/cached-group", "{\"primary\":\"a\"}");
+    fixture_service("load", "l1",
+                    "{\"pipelines\":[],\"definitions\":[{\"channel\":\"orders\",\"version\":7,"
+                    "\"unknown_to_zookeeper\":false,\"pipelines\":[\"cached\"]}]}");
+    fixture_run(3000);
+    cr_expect_eq(count(), 0);
+    cr_expect(strstr(fixture_text("warnings.0"), "channel orders"), "%s",
+              fixture_text("warnings.0"));
+    fixture_service("load", "l1", "{\"pipelines\":[],\"definitions\":[]}");
+    cr_expect_eq(count(), 1);
+}
+
+Test(manager_janitor, a_record_that_was_switched_since_it_was_listed_stays)
+{
+    fixture_poke("/lutra/media/nobody.s", "{\"primary\":\"a\"}");
+    cr_assert_eq(count(), 1);
+    fixture_poke("/lutra/media/nobody.s", "{\"primary\":\"b\"}");
+    cr_expect_eq(remove_listed(), 409);
+    cr_expect(strstr(fixture_error(), "nobody.s"), "%s", fixture_error());
+    cr_expect(lutra_mem_tree_peek(f.tree, "/lutra/media/nobody.s"));
+}
+
+static struct lutra_timer *turn;
+static unsigned turns;
+static bool switched;
+
+/* After so many turns of the loop, if it is still there. */
+static void switch_it(void *arg)
+{
+    (void)arg;
+    if (turns-- > 0) {
+        lutra_timer_start(turn, 0);
+        return;
+    }
+    switched = lutra_mem_tree_peek(f.tree, "/lutra/media/nobody.s") != NULL;
+    if (switched) {
+        fixture_poke("/lutra/media/nobody.s", "{\"primary\":\"b\"}");
+    }
+}
+
+Test(manager_janitor, a_record_that_is_switched_while_it_is_removed_stays)
+{
+    unsigned refused = 0, failed = 0, removed = 0;
+    turn = lutra_timer_new(f.loop, switch_it, NULL);
+    for (unsigned n = 0; n < 64; n++) {
+        fixture_poke("/lutra/media/nobody.s", "{\"primary\":\"a\"}");
+        cr_assert_eq(count(), 1);
+        turns = n;
+        switched = false;
+        lutra_timer_start(turn, 0);
+        int status = remove_listed();
+        refused += status == 409;
+        failed += json_array_size(json_object_get(answer, "failed")) == 1;
+        removed += json_array_size(json_object_get(answer, "removed")) == 1;
+        fixture_run(100);
+        if (switched) {
+            const char *left = lutra_mem_tree_peek(f.tree, "/lutra/media/nobody.s");
+            cr_assert(left != NULL && strstr(left, "\"b\""), "switched in turn %u", n);
+        }
+    }
+    cr_expect(refused > 0 && failed > 0 && removed > 0, "%u refused, %u failed, %u removed",
+              refused, failed, removed);
+    lutra_timer_free(turn);
+}
+
 Test(manager_janitor, nothing_is_removed_while_something_is_not_known)
 {
     leave_behind("gone");
