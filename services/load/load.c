@@ -34,6 +34,17 @@ static void on_removed(struct lutra_pipeline *view, void *arg)
     }
 }
 
+/* A bus that could not be opened may be asked for again. */
+static void on_bus_due(void *arg)
+{
+    struct lutra_load *load = arg;
+    for (size_t i = 0; i < load->n; i++) {
+        if (load->pipelines[i]->state == LDR_BLOCKED) {
+            ldr_pipeline_changed(load->pipelines[i], 0);
+        }
+    }
+}
+
 static void on_drain_poll(void *arg)
 {
     struct lutra_load *load = arg;
@@ -63,6 +74,7 @@ struct lutra_load *lutra_load_new(const struct lutra_env *env)
     struct lutra_load *load = LUTRA_NEW(struct lutra_load);
     load->env = env;
     load->drain_timer = lutra_timer_new(env->loop, on_drain_poll, load);
+    lutra_buses_on_due(env->buses, on_bus_due, load);
     lutra_coord_listen(env->coord, on_coord, load);
     on_coord(lutra_coord_state_of(env->coord), load);
     load->catalog =
@@ -91,6 +103,7 @@ void lutra_load_free(struct lutra_load *load)
         ldr_pipeline_free(load->pipelines[--load->n]);
     }
     lutra_coord_unlisten(load->env->coord, load);
+    lutra_buses_on_due(load->env->buses, NULL, NULL);
     lutra_catalog_free(load->catalog);
     lutra_timer_free(load->drain_timer);
     lutra_free(load->pipelines);

@@ -575,6 +575,7 @@ static bool blocked(struct ldr_pipeline *p)
         }
         ldr_set_state(p, LDR_BLOCKED, err.msg);
     }
+    p->blocked_class = err.class;
     return true;
 }
 

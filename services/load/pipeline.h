@@ -73,7 +73,8 @@ struct ldr_pipeline {
     char *id;
     enum ldr_state state;
     uint64_t generation;
-    char reason[1024]; /* why it does not run; "" */
+    char reason[1024];                    /* why it does not run; "" */
+    enum lutra_error_class blocked_class; /* BLOCKED: CONFIG, or RETRY for now */
 
     struct lutra_owner *owner;
     struct lutra_follower *follower;

@@ -60,7 +60,7 @@ void ldr_pipeline_json(struct ldr_pipeline *p, json_t *array)
     (void)json_object_set_new(entry, "last_error", json_string(p->reason));
     if (p->state == LDR_BLOCKED) {
         (void)json_object_set_new(entry, "error_class",
-                                  json_string(lutra_error_class_name(LUTRA_CONFIG)));
+                                  json_string(lutra_error_class_name(p->blocked_class)));
     }
     (void)json_object_set_new(entry, "waits", json_string(p->state == LDR_RUN ? p->waits : ""));
     ldr_stall_warning(p, warning, sizeof warning);

@@ -82,7 +82,7 @@ static bool is_wanted(const struct sel_pipeline *p)
 
 bool sel_should_contend(const struct sel_pipeline *p)
 {
-    return is_wanted(p) && !p->blocked;
+    return is_wanted(p) && p->blocked == LUTRA_OK;
 }
 
 /* Without one of the pipeline's buses there is nothing this process could do for it: it makes room
@@ -90,19 +90,20 @@ bool sel_should_contend(const struct sel_pipeline *p)
 static void find_buses(struct sel_pipeline *p)
 {
     struct lutra_error err = {0};
+    bool was = p->blocked != LUTRA_OK;
     bool missing = is_wanted(p) && lutra_buses_pair(p->select->env->buses, p->view->def->source_bus,
                                                     p->view->def->target_bus, &p->buses, &err) != 0;
-    if (missing && (!p->blocked || strcmp(p->reason, err.msg) != 0)) {
+    if (missing && (!was || strcmp(p->reason, err.msg) != 0)) {
         LUTRA_ERROR("select.blocked", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(&err));
         end_run(p);
         lutra_timer_stop(p->release);
         lutra_owner_free(LUTRA_STEAL(p->owner));
         sel_set_state(p, SEL_BLOCKED, err.msg);
-    } else if (!missing && p->blocked) {
+    } else if (!missing && was) {
         sel_set_state(p, SEL_IDLE, "");
         p->last_error[0] = '\0';
     }
-    p->blocked = missing;
+    p->blocked = err.class;
 }
 
 static void contend(struct sel_pipeline *p)

@@ -96,7 +96,8 @@ struct sel_pipeline {
     char reason[1024];           /* why it is where it is; "" */
     char last_error[1024];       /* kept until the stream flows again */
     struct lutra_bus_pair buses; /* of the definition that stands now */
-    bool blocked;                /* this process does not have them */
+    /* This process does not have them: CONFIG, or RETRY for now; LUTRA_OK: it has. */
+    enum lutra_error_class blocked;
     struct sel_topics topics;
     struct lutra_owner *owner;
     struct lutra_follower *follower;

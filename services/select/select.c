@@ -29,6 +29,17 @@ static void on_changed(struct lutra_pipeline *view, unsigned what, void *arg)
     check_drained(arg);
 }
 
+/* A bus that could not be opened may be asked for again. */
+static void on_bus_due(void *arg)
+{
+    struct lutra_select *select = arg;
+    for (size_t i = 0; i < select->n; i++) {
+        if (select->pipelines[i]->blocked == LUTRA_RETRY) {
+            sel_pipeline_reconcile(select->pipelines[i]);
+        }
+    }
+}
+
 static void on_removed(struct lutra_pipeline *view, void *arg)
 {
     struct lutra_select *select = arg;
@@ -63,6 +74,7 @@ struct lutra_select *lutra_select_new(const struct lutra_env *env)
     select->env = env;
     select->drain_task = lutra_task_new(env->loop, on_drain, select);
     sel_stall_listen(select, true);
+    lutra_buses_on_due(env->buses, on_bus_due, select);
     select->catalog =
         lutra_catalog_new(env->coord, env->state_dir,
                           LUTRA_CHANGED_CONFIG | LUTRA_CHANGED_DESIRED | LUTRA_CHANGED_CONTROL |
@@ -92,6 +104,7 @@ void lutra_select_free(struct lutra_select *select)
         sel_pipeline_free(select->pipelines[--select->n]);
     }
     sel_stall_listen(select, false);
+    lutra_buses_on_due(select->env->buses, NULL, NULL);
     lutra_catalog_free(select->catalog);
     lutra_task_free(select->drain_task);
     lutra_free(select->pipelines);

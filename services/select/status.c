@@ -60,7 +60,7 @@ void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
     set_text(entry, "reason", p->reason);
     set_text(entry, "last_error", p->last_error);
     if (p->state == SEL_BLOCKED) {
-        set_text(entry, "error_class", lutra_error_class_name(LUTRA_CONFIG));
+        set_text(entry, "error_class", lutra_error_class_name(p->blocked));
     }
     set_text(entry, "waits", waits);
     set_text(entry, "warning", warning[0] ? warning : lutra_follower_note(p->follower));

@@ -220,8 +220,10 @@ rd_kafka_t *kafka_handle_new(struct kafka_bus *bus,
     rk = rd_kafka_new(role == KAFKA_PRODUCER ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, conf, why,
                       sizeof(why));
     if (!rk) {
+        bool lacking = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
+
         rd_kafka_conf_destroy(conf);
-        lutra_error_set(err, LUTRA_CONFIG, 0, "kafka: %s", why);
+        lutra_error_set(err, lacking ? LUTRA_RETRY : LUTRA_CONFIG, 0, "kafka: %s", why);
     }
     return rk;
 }
@@ -564,6 +566,22 @@ int lutra_bus_kafka_check(const struct lutra_config_map *extra, struct lutra_err
     return rc == 0 ? check_consumer_settings(&bus, err) : -1;
 }
 
+static int open_rest(struct kafka_bus *bus, struct lutra_error *err)
+{
+    if (check_consumer_settings(bus, err) != 0) {
+        return -1;
+    }
+    bus->worker = lutra_worker_open(bus->base.loop, "bus", NULL, NULL, NULL, err);
+    if (!bus->worker) {
+        return -1;
+    }
+    if (kafka_producer_open(bus, err) != 0) {
+        lutra_worker_free(bus->worker, NULL);
+        return -1;
+    }
+    return 0;
+}
+
 struct lutra_bus *lutra_bus_kafka_new(struct lutra_loop *loop,
                                       const char *name,
                                       const char *brokers,
@@ -583,13 +601,12 @@ struct lutra_bus *lutra_bus_kafka_new(struct lutra_loop *loop,
     copy_extra(bus, extra);
     bus->tick = lutra_timer_new(loop, on_tick, bus);
     bus->reap = lutra_task_new(loop, on_reap, bus);
-    if (check_consumer_settings(bus, err) != 0 || kafka_producer_open(bus, err) != 0) {
+    if (open_rest(bus, err) != 0) {
         free_rest(bus);
         return NULL;
     }
     register_metrics(bus, metrics);
     bus->reaper = kafka_reaper_new();
-    bus->worker = lutra_worker_new(loop, "bus", NULL, NULL, NULL);
     lutra_timer_start(bus->tick, KAFKA_TICK_MS);
     return &bus->base;
 }

@@ -15,7 +15,7 @@ int lutra_bus_kafka_check(const struct lutra_config_map *extra,
 
 /* name: of the bus, for metrics and logs. brokers: bootstrap list. extra: pass-through librdkafka
  * properties (kafka.*), applied first; those Lutra depends on cannot be overridden (CONFIG error
- * names them). */
+ * names them). RETRY when the process lacks threads or descriptors for it. */
 struct lutra_bus *lutra_bus_kafka_new(struct lutra_loop *loop,
                                       const char *name,
                                       const char *brokers,

@@ -323,7 +323,9 @@ void kafka_part_attach(struct kafka_part *part)
 
     LUTRA_ASSERT(queue);
     rd_kafka_queue_forward(queue, NULL);
-    part->pump = kafka_pump_new(consumer->bus->base.loop, queue, on_part_event, part);
+    part->pump = kafka_pump_new(consumer->bus->base.loop, on_part_event, part, NULL);
+    LUTRA_ASSERT(part->pump);
+    kafka_pump_start(part->pump, queue);
     kafka_pump_pause(part->pump, part->paused);
 }
 
@@ -456,22 +458,25 @@ struct kafka_consumer *kafka_consumer_new(struct kafka_bus *bus,
                                           struct kafka_subscription *sub,
                                           struct lutra_error *err)
 {
-    rd_kafka_t *rk = kafka_handle_new(bus, sub ? KAFKA_MEMBER : KAFKA_READER, group, err);
-    struct kafka_consumer *consumer;
+    struct kafka_consumer *consumer = LUTRA_NEW(struct kafka_consumer);
     rd_kafka_queue_t *queue;
 
-    if (!rk) {
+    consumer->bus = bus;
+    consumer->sub = sub;
+    consumer->pump = kafka_pump_new(bus->base.loop, on_consumer_event, consumer, err);
+    if (consumer->pump) {
+        consumer->rk = kafka_handle_new(bus, sub ? KAFKA_MEMBER : KAFKA_READER, group, err);
+    }
+    if (!consumer->rk) {
+        kafka_pump_free(consumer->pump);
+        lutra_free(consumer);
         return NULL;
     }
-    rd_kafka_poll_set_consumer(rk);
-    queue = rd_kafka_queue_get_consumer(rk);
-    rd_kafka_set_log_queue(rk, queue);
-    consumer = LUTRA_NEW(struct kafka_consumer);
-    consumer->bus = bus;
     consumer->group = lutra_strdup(group);
-    consumer->rk = rk;
-    consumer->sub = sub;
-    consumer->pump = kafka_pump_new(bus->base.loop, queue, on_consumer_event, consumer);
+    rd_kafka_poll_set_consumer(consumer->rk);
+    queue = rd_kafka_queue_get_consumer(consumer->rk);
+    rd_kafka_set_log_queue(consumer->rk, queue);
+    kafka_pump_start(consumer->pump, queue);
     DL_APPEND(bus->consumers, consumer);
     return consumer;
 }

@@ -34,9 +34,11 @@ struct kafka_bus;
 /* ---- pump: events of one queue to one function ---- */
 struct kafka_pump;
 typedef void (*kafka_event_fn)(rd_kafka_event_t *event, void *arg);
-/* Takes over the queue reference. */
+/* NULL and RETRY when the process lacks a descriptor. */
 struct kafka_pump *
-kafka_pump_new(struct lutra_loop *loop, rd_kafka_queue_t *queue, kafka_event_fn fn, void *arg);
+kafka_pump_new(struct lutra_loop *loop, kafka_event_fn fn, void *arg, struct lutra_error *err);
+/* Begins; takes over the queue reference. */
+void kafka_pump_start(struct kafka_pump *pump, rd_kafka_queue_t *queue);
 /* Allowed within its own callback; the queue is emptied. */
 void kafka_pump_free(struct kafka_pump *pump);
 void kafka_pump_pause(struct kafka_pump *pump, bool paused);
@@ -194,7 +196,8 @@ struct kafka_bus {
 
 /* ---- bus_kafka.c ---- */
 enum kafka_role { KAFKA_PRODUCER, KAFKA_READER, KAFKA_MEMBER };
-/* A handle with our settings; its log goes to our log. NULL and CONFIG. */
+/* A handle with our settings; its log goes to our log. NULL and CONFIG, or RETRY when the process
+ * lacks what it needs (threads). */
 rd_kafka_t *kafka_handle_new(struct kafka_bus *bus,
                              enum kafka_role role,
                              const char *group,

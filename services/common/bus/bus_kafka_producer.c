@@ -298,15 +298,19 @@ static void on_producer_event(rd_kafka_event_t *event, void *arg)
 
 int kafka_producer_open(struct kafka_bus *bus, struct lutra_error *err)
 {
-    rd_kafka_queue_t *queue;
+    struct kafka_pump *pump = kafka_pump_new(bus->base.loop, on_producer_event, bus, err);
 
+    if (!pump) {
+        return -1;
+    }
     bus->producer = kafka_handle_new(bus, KAFKA_PRODUCER, NULL, err);
     if (!bus->producer) {
+        kafka_pump_free(pump);
         return -1;
     }
     rd_kafka_set_log_queue(bus->producer, NULL); /* to the main queue */
-    queue = rd_kafka_queue_get_main(bus->producer);
-    bus->producer_pump = kafka_pump_new(bus->base.loop, queue, on_producer_event, bus);
+    kafka_pump_start(pump, rd_kafka_queue_get_main(bus->producer));
+    bus->producer_pump = pump;
     return 0;
 }
 

@@ -1,5 +1,7 @@
 /* librdkafka signals a queue once, when it goes from empty to not empty. So a pump drains until
  * there is nothing more, or schedules itself when its budget for this turn is spent. */
+#include <errno.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -24,11 +26,13 @@ static void pump_destroy(struct kafka_pump *pump)
 {
     rd_kafka_event_t *event;
 
-    rd_kafka_queue_io_event_enable(pump->queue, -1, NULL, 0);
-    for (int i = 0; i < PUMP_PURGE_MAX && (event = rd_kafka_queue_poll(pump->queue, 0)); i++) {
-        rd_kafka_event_destroy(event);
+    if (pump->queue) {
+        rd_kafka_queue_io_event_enable(pump->queue, -1, NULL, 0);
+        for (int i = 0; i < PUMP_PURGE_MAX && (event = rd_kafka_queue_poll(pump->queue, 0)); i++) {
+            rd_kafka_event_destroy(event);
+        }
+        rd_kafka_queue_destroy(pump->queue);
     }
-    rd_kafka_queue_destroy(pump->queue);
     lutra_io_free(pump->io);
     lutra_task_free(pump->task);
     close(pump->fd);
@@ -81,23 +85,33 @@ static void on_io(unsigned events, void *arg)
 }
 
 struct kafka_pump *
-kafka_pump_new(struct lutra_loop *loop, rd_kafka_queue_t *queue, kafka_event_fn fn, void *arg)
+kafka_pump_new(struct lutra_loop *loop, kafka_event_fn fn, void *arg, struct lutra_error *err)
 {
-    static const uint64_t one = 1;
-    struct kafka_pump *pump = LUTRA_NEW(struct kafka_pump);
+    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    struct kafka_pump *pump;
 
-    pump->queue = queue;
+    if (fd < 0) {
+        lutra_error_set(err, LUTRA_RETRY, errno, "no eventfd: %s", strerror(errno));
+        return NULL;
+    }
+    pump = LUTRA_NEW(struct kafka_pump);
     pump->fn = fn;
     pump->arg = arg;
-    pump->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    LUTRA_ASSERT(pump->fd >= 0);
-    pump->io = lutra_io_new(loop, pump->fd, on_io, pump);
+    pump->fd = fd;
+    pump->io = lutra_io_new(loop, fd, on_io, pump);
     pump->task = lutra_task_new(loop, on_task, pump);
+    return pump;
+}
+
+void kafka_pump_start(struct kafka_pump *pump, rd_kafka_queue_t *queue)
+{
+    static const uint64_t one = 1;
+
+    pump->queue = queue;
     lutra_io_want(pump->io, LUTRA_IO_READ);
     rd_kafka_queue_io_event_enable(queue, pump->fd, &one, sizeof(one));
     /* What came before gave no signal. */
     lutra_task_schedule(pump->task);
-    return pump;
 }
 
 void kafka_pump_free(struct kafka_pump *pump)

@@ -273,7 +273,9 @@ static void leave(struct kafka_bus *bus, struct kafka_consumer *consumer)
         rd_kafka_error_destroy(error);
         leaving->deadline_ms = 0;
     }
-    leaving->pump = kafka_pump_new(bus->base.loop, queue, on_leaving_event, leaving);
+    leaving->pump = kafka_pump_new(bus->base.loop, on_leaving_event, leaving, NULL);
+    LUTRA_ASSERT(leaving->pump);
+    kafka_pump_start(leaving->pump, queue);
     lutra_timer_start(leaving->timer, LEAVE_POLL_MS);
 }
 

@@ -9,21 +9,26 @@
 #define LUTRA_BUS_DEFAULT "default"
 
 /* Opens the bus of that name. NULL and CONFIG when there is no configuration for it: the message
- * names the bus and the key that is missing. */
+ * names the bus and the key that is missing. NULL and RETRY when this process lacks threads,
+ * descriptors or memory for it now. */
 typedef struct lutra_bus *(*lutra_bus_open_fn)(const char *name,
                                                void *arg,
                                                struct lutra_error *err);
 
 struct lutra_buses;
 /* open may be NULL: then only what lutra_buses_put gave is there. */
-struct lutra_buses *lutra_buses_new(lutra_bus_open_fn open, void *arg);
+struct lutra_buses *lutra_buses_new(struct lutra_loop *loop, lutra_bus_open_fn open, void *arg);
 /* Also frees the buses. */
 void lutra_buses_free(struct lutra_buses *buses);
 /* Gives it an open bus, which becomes the registry's. */
 void lutra_buses_put(struct lutra_buses *buses, const char *name, struct lutra_bus *bus);
-/* NULL and the reason when it cannot be opened; asked again, it is tried again. */
+/* NULL and the reason when it cannot be opened; asked again, it is tried again. After RETRY not
+ * before a back-off is over (1 s to 60 s): until then everybody who asks gets that reason. */
 struct lutra_bus *
 lutra_buses_get(struct lutra_buses *buses, const char *name, struct lutra_error *err);
+/* fn(arg) when such a back-off is over: who still wants the bus asks for it. NULL: nobody is told.
+ */
+void lutra_buses_on_due(struct lutra_buses *buses, void (*fn)(void *arg), void *arg);
 /* Those that are open, in the order in which they were opened. */
 void lutra_buses_each(const struct lutra_buses *buses,
                       void (*fn)(const char *name, struct lutra_bus *bus, void *arg),

@@ -160,7 +160,7 @@ static int start_ports(struct lutra_daemon *daemon, struct lutra_error *err)
     if (env->coord == NULL) {
         return lutra_error_wrap(err, "ZooKeeper");
     }
-    env->buses = lutra_buses_new(open_bus, daemon);
+    env->buses = lutra_buses_new(daemon->loop, open_bus, daemon);
     /* The default one at once: what it refuses ends the process now, not when work comes. */
     return daemon->config->kafka_brokers[0] == '\0' ||
                    lutra_buses_get(env->buses, LUTRA_BUS_DEFAULT, err) != NULL

@@ -91,8 +91,13 @@ void lutra_loop_events_fini(struct lutra_loop *loop);
 /* Waits for at most wait_us (UINT64_MAX: without end) and runs the callbacks of what happened. */
 void lutra_loop_events_wait(struct lutra_loop *loop, uint64_t wait_us);
 
-/* As lutra_mailbox_free, with an argument for drop. */
 struct lutra_mailbox;
+/* As lutra_mailbox_new; NULL and RETRY when the process lacks a descriptor. */
+struct lutra_mailbox *lutra_mailbox_open(struct lutra_loop *loop,
+                                         void (*fn)(void *item, void *arg),
+                                         void *arg,
+                                         struct lutra_error *err);
+/* As lutra_mailbox_free, with an argument for drop. */
 void lutra_mailbox_close(struct lutra_mailbox *mailbox,
                          void (*drop)(void *item, void *arg),
                          void *arg);

@@ -4,6 +4,7 @@
  * never left non-empty without a wake-up on its way: it is emptied whole. */
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -115,11 +116,19 @@ static void on_eventfd_cb(unsigned events, void *arg)
     deliver(mailbox);
 }
 
-struct lutra_mailbox *
-lutra_mailbox_new(struct lutra_loop *loop, void (*fn)(void *item, void *arg), void *arg)
+struct lutra_mailbox *lutra_mailbox_open(struct lutra_loop *loop,
+                                         void (*fn)(void *item, void *arg),
+                                         void *arg,
+                                         struct lutra_error *err)
 {
-    struct lutra_mailbox *mailbox = LUTRA_NEW(struct lutra_mailbox);
+    int fd = loop->sim ? -1 : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    struct lutra_mailbox *mailbox;
 
+    if (!loop->sim && fd < 0) {
+        lutra_error_set(err, LUTRA_RETRY, errno, "no eventfd: %s", strerror(errno));
+        return NULL;
+    }
+    mailbox = LUTRA_NEW(struct lutra_mailbox);
     mailbox->magic = LUTRA_MAILBOX_MAGIC;
     mailbox->loop = loop;
     mailbox->fn = fn;
@@ -128,13 +137,20 @@ lutra_mailbox_new(struct lutra_loop *loop, void (*fn)(void *item, void *arg), vo
     letters_init(&mailbox->posted);
     LUTRA_ASSERT(pthread_mutex_init(&mailbox->lock, NULL) == 0);
     mailbox->task = lutra_task_new(loop, on_task_cb, mailbox);
-    mailbox->eventfd = -1;
-    if (!loop->sim) {
-        mailbox->eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-        LUTRA_ASSERT(mailbox->eventfd >= 0);
+    mailbox->eventfd = fd;
+    if (fd >= 0) {
         mailbox->io = lutra_io_new(loop, mailbox->eventfd, on_eventfd_cb, mailbox);
         lutra_io_want(mailbox->io, LUTRA_IO_READ);
     }
+    return mailbox;
+}
+
+struct lutra_mailbox *
+lutra_mailbox_new(struct lutra_loop *loop, void (*fn)(void *item, void *arg), void *arg)
+{
+    struct lutra_mailbox *mailbox = lutra_mailbox_open(loop, fn, arg, NULL);
+
+    LUTRA_ASSERT(mailbox);
     return mailbox;
 }
 

@@ -118,9 +118,10 @@ static void on_sim_task_cb(void *arg)
 }
 
 /* Signals are the loop thread's: a blocking client call must not see EINTR. */
-static void start_thread(struct lutra_worker *worker)
+static int start_thread(struct lutra_worker *worker, struct lutra_error *err)
 {
     sigset_t all, old;
+    int rc;
 
     sigfillset(&all);
     sigdelset(&all, SIGSEGV);
@@ -129,15 +130,28 @@ static void start_thread(struct lutra_worker *worker)
     sigdelset(&all, SIGILL);
     sigdelset(&all, SIGABRT);
     LUTRA_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &old) == 0);
-    LUTRA_ASSERT(pthread_create(&worker->thread, NULL, worker_thread_main, worker) == 0);
+    rc = pthread_create(&worker->thread, NULL, worker_thread_main, worker);
     LUTRA_ASSERT(pthread_sigmask(SIG_SETMASK, &old, NULL) == 0);
+    if (rc != 0) {
+        return lutra_error_set(err, LUTRA_RETRY, rc, "no thread: %s", strerror(rc));
+    }
+    return 0;
 }
 
-struct lutra_worker *lutra_worker_new(struct lutra_loop *loop,
-                                      const char *name,
-                                      void (*begin)(void *worker_state),
-                                      void (*end)(void *worker_state),
-                                      void *worker_state)
+static void worker_free(struct lutra_worker *worker)
+{
+    pthread_cond_destroy(&worker->changed);
+    pthread_mutex_destroy(&worker->lock);
+    worker->magic = 0;
+    lutra_free(worker);
+}
+
+struct lutra_worker *lutra_worker_open(struct lutra_loop *loop,
+                                       const char *name,
+                                       void (*begin)(void *worker_state),
+                                       void (*end)(void *worker_state),
+                                       void *worker_state,
+                                       struct lutra_error *err)
 {
     struct lutra_worker *worker = LUTRA_NEW(struct lutra_worker);
 
@@ -148,17 +162,35 @@ struct lutra_worker *lutra_worker_new(struct lutra_loop *loop,
     worker->worker_state = worker_state;
     strncpy(worker->name, name, sizeof(worker->name) - 1);
     jobs_init(&worker->queue);
-    worker->mailbox = lutra_mailbox_new(loop, on_job_done_cb, worker);
     LUTRA_ASSERT(pthread_mutex_init(&worker->lock, NULL) == 0);
     LUTRA_ASSERT(pthread_cond_init(&worker->changed, NULL) == 0);
+    worker->mailbox = lutra_mailbox_open(loop, on_job_done_cb, worker, err);
+    if (!worker->mailbox) {
+        worker_free(worker);
+        return NULL;
+    }
     if (lutra_loop_is_sim(loop)) {
         worker->task = lutra_task_new(loop, on_sim_task_cb, worker);
         if (begin) {
             begin(worker_state);
         }
-    } else {
-        start_thread(worker);
+    } else if (start_thread(worker, err)) {
+        lutra_mailbox_free(worker->mailbox, NULL);
+        worker_free(worker);
+        return NULL;
     }
+    return worker;
+}
+
+struct lutra_worker *lutra_worker_new(struct lutra_loop *loop,
+                                      const char *name,
+                                      void (*begin)(void *worker_state),
+                                      void (*end)(void *worker_state),
+                                      void *worker_state)
+{
+    struct lutra_worker *worker = lutra_worker_open(loop, name, begin, end, worker_state, NULL);
+
+    LUTRA_ASSERT(worker);
     return worker;
 }
 
@@ -212,8 +244,5 @@ void lutra_worker_free(struct lutra_worker *worker, void (*drop)(struct lutra_jo
     while ((job = jobs_take(&worker->queue))) {
         drop_job(job, &drop);
     }
-    pthread_cond_destroy(&worker->changed);
-    pthread_mutex_destroy(&worker->lock);
-    worker->magic = 0;
-    lutra_free(worker);
+    worker_free(worker);
 }

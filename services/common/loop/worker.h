@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/error.h"
 #include "loop/loop.h"
 
 /* A mailbox: posts from any thread are delivered in order by fn on the loop thread (mutex list +
@@ -37,6 +38,13 @@ struct lutra_worker *lutra_worker_new(struct lutra_loop *loop,
                                       void (*begin)(void *worker_state),
                                       void (*end)(void *worker_state),
                                       void *worker_state);
+/* The same; NULL and RETRY when the process lacks a thread or a descriptor for it. */
+struct lutra_worker *lutra_worker_open(struct lutra_loop *loop,
+                                       const char *name,
+                                       void (*begin)(void *worker_state),
+                                       void (*end)(void *worker_state),
+                                       void *worker_state,
+                                       struct lutra_error *err);
 /* @thread any */
 void lutra_worker_submit(struct lutra_worker *worker, struct lutra_job *job);
 /* Waits for the running job. `done` is not called any more: jobs whose done was not delivered, then

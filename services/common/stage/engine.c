@@ -58,6 +58,21 @@ static void on_changed(struct lutra_pipeline *view, unsigned what, void *arg)
     }
 }
 
+/* A bus that could not be opened may be asked for again. */
+static void on_bus_due(void *arg)
+{
+    struct lutra_stage_engine *engine = arg;
+    struct stg_pipeline *p, *tmp;
+    LUTRA_ASSERT(engine->magic == STG_ENGINE_MAGIC);
+    HASH_ITER(hh, engine->pipelines, p, tmp)
+    {
+        if (p->blocked == LUTRA_RETRY) {
+            stg_pipeline_place(p);
+        }
+    }
+    lutra_task_schedule(engine->topics_task);
+}
+
 static void on_removed(struct lutra_pipeline *view, void *arg)
 {
     struct lutra_stage_engine *engine = arg;
@@ -83,6 +98,7 @@ static void engine_ports(struct lutra_stage_engine *engine)
     static const struct lutra_catalog_handler handler = {
         .on_added = on_added, .on_changed = on_changed, .on_removed = on_removed};
     const struct lutra_env *env = engine->env;
+    lutra_buses_on_due(env->buses, on_bus_due, engine);
     engine->catalog =
         lutra_catalog_new(env->coord, env->state_dir, LUTRA_CHANGED_CONFIG, &handler, engine);
 }
@@ -145,6 +161,7 @@ void lutra_stage_engine_free(struct lutra_stage_engine *engine)
     if (!engine) {
         return;
     }
+    lutra_buses_on_due(engine->env->buses, NULL, NULL);
     lutra_catalog_free(engine->catalog);
     HASH_ITER(hh, engine->pipelines, p, tmp)
     {

@@ -110,17 +110,18 @@ static int find_place(struct stg_pipeline *p, struct lutra_bus_pair *at)
     const struct lutra_pipeline_def *def = p->view->def;
     struct lutra_error err = {0};
     bool last = p->engine->desc.stage == LUTRA_STAGE_TRANSFORM;
-    p->blocked[0] = '\0';
-    if (!stg_pipeline_mine(p)) {
-        return -1;
+    int rc = -1;
+    if (stg_pipeline_mine(p)) {
+        rc = lutra_buses_pair(p->engine->env->buses, def->source_bus,
+                              last ? def->target_bus : def->source_bus, at, &err);
     }
-    if (lutra_buses_pair(p->engine->env->buses, def->source_bus,
-                         last ? def->target_bus : def->source_bus, at, &err)) {
+    err.msg[sizeof p->blocked_by - 1] = '\0';
+    if (err.class != LUTRA_OK && strcmp(p->blocked_by, err.msg) != 0) {
         LUTRA_ERROR("stage.blocked", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(&err));
-        (void)snprintf(p->blocked, sizeof p->blocked, "%.500s", err.msg);
-        return -1;
     }
-    return 0;
+    p->blocked = err.class;
+    memcpy(p->blocked_by, err.msg, sizeof p->blocked_by);
+    return rc;
 }
 
 void stg_pipeline_place(struct stg_pipeline *p)
@@ -169,7 +170,7 @@ bool stg_pipeline_mine(const struct stg_pipeline *p)
 
 static const char *state_name(const struct stg_pipeline *p, size_t n_partitions, size_t n_waiting)
 {
-    if (p->blocked[0]) {
+    if (p->blocked != LUTRA_OK) {
         return "BLOCKED";
     }
     if (p->stopped) {
@@ -210,10 +211,10 @@ void stg_pipeline_json(struct stg_pipeline *p, json_t *array)
     (void)json_object_set_new(entry, "pipeline", json_string(p->id));
     (void)json_object_set_new(entry, "state", json_string(state_name(p, n_partitions, n_waiting)));
     (void)json_object_set_new(entry, "last_error",
-                              json_string(p->blocked[0] ? p->blocked : p->last_error));
-    if (p->blocked[0]) {
+                              json_string(p->blocked != LUTRA_OK ? p->blocked_by : p->last_error));
+    if (p->blocked != LUTRA_OK) {
         (void)json_object_set_new(entry, "error_class",
-                                  json_string(lutra_error_class_name(LUTRA_CONFIG)));
+                                  json_string(lutra_error_class_name(p->blocked)));
     }
     (void)json_object_set_new(entry, "in_hand", in_hand);
     (void)json_object_set_new(entry, "assigned", assigned);

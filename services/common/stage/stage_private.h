@@ -82,7 +82,10 @@ struct stg_pipeline {
     char topic_in[80], topic_out[80];
     struct stg_input *input; /* where topic_in is read; NULL: not of this site, or blocked */
     struct lutra_bus *output;
-    char blocked[512];   /* which bus it has no configuration of, or "" */
+    /* A bus is not to be had: CONFIG (it has no configuration of it) or RETRY (it cannot be opened
+     * for now), and why; LUTRA_OK: all are there. */
+    enum lutra_error_class blocked;
+    char blocked_by[512];
     size_t n_partitions; /* slots; NULL: not ours */
     struct stg_partition **partitions;
 

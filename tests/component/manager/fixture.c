@@ -117,7 +117,7 @@ void fixture_manager_start(int i)
     snprintf(m->instance, sizeof(m->instance), "m%d", i);
     snprintf(m->http, sizeof(m->http), "127.0.0.1:%d", 8640 + i);
     m->coord = lutra_coord_mem_new(f.tree, SESSION_MS);
-    m->buses = lutra_buses_new(NULL, NULL);
+    m->buses = lutra_buses_new(f.loop, NULL, NULL);
     lutra_buses_put(m->buses, "default", lutra_bus_mem_new(f.broker, m->instance));
     m->metrics = lutra_metrics_new();
     m->manager = lutra_manager_new(&(struct lutra_manager_options){

@@ -100,7 +100,7 @@ void fix_init(const char *yaml)
     fix.env = (struct lutra_env){
         .loop = fix.loop,
         .coord = lutra_coord_mem_new(fix.tree, SESSION_MS),
-        .buses = lutra_buses_new(NULL, NULL),
+        .buses = lutra_buses_new(fix.loop, NULL, NULL),
         .metrics = lutra_metrics_new(),
         .instance = "s1",
         .site = "default",

@@ -106,6 +106,47 @@ Test(engine, lower_epochs_are_dropped_and_counted)
     cr_assert(world_all_arrived(w, 7, 10000));
 }
 
+/* "state", "error_class" of pipeline `other`, which follows after `orders`. */
+static void expect_other(struct node *node, const char *state, const char *class)
+{
+    json_t *root = json_object();
+    lutra_stage_engine_state(node->engine, root);
+    const json_t *entry = json_array_get(json_object_get(root, "pipelines"), 1);
+    const char *found = json_string_value(json_object_get(entry, "error_class"));
+    cr_assert_str_eq(json_string_value(json_object_get(entry, "pipeline")), "other");
+    cr_assert_str_eq(json_string_value(json_object_get(entry, "state")), state);
+    cr_assert_str_eq(found ? found : "", class);
+    json_decref(root);
+}
+
+Test(engine, a_bus_that_cannot_be_opened_for_now_stops_its_pipelines_only_and_not_for_good)
+{
+    w = world_new(11);
+    w->no_threads = true;
+    struct lutra_channel *channel =
+        batch_channel_named("other", "[{source: {schema: shop, table: '*'}}]\n    source_bus: far");
+    struct lutra_buf json = {0};
+    lutra_channel_to_json(channel, &json);
+    lutra_mem_tree_poke(w->tree, "/lutra/channels/other/config", lutra_buf_cstr(&json));
+    lutra_mem_tree_poke(w->tree, "/lutra/channels/other/desired",
+                        "{\"state\":\"START\",\"by\":\"test\",\"at_ms\":1}");
+    lutra_buf_fini(&json);
+    lutra_channel_free(channel);
+    start_all(1);
+    for (uint64_t id = 1; id <= 20; id++) {
+        world_send(w, 1, id, 3);
+    }
+    cr_assert(world_all_arrived(w, 1, 10000));
+    world_run(w, 300000);
+    expect_other(&w->nodes[0], "BLOCKED", "retry");
+    expect_other(&w->nodes[1], "BLOCKED", "retry");
+    cr_assert_str_eq(node_text(&w->nodes[0], "state"), "RUNNING");
+    w->no_threads = false;
+    world_run(w, 90000);
+    expect_other(&w->nodes[0], "UNASSIGNED", "");
+    expect_other(&w->nodes[1], "UNASSIGNED", "");
+}
+
 Test(engine, a_higher_epoch_drops_what_is_in_hand_of_lower_ones)
 {
     w = world_new_without_output(3);

@@ -123,6 +123,16 @@ void world_free(struct world *w)
 
 /* ---- processes ---- */
 
+static struct lutra_bus *open_bus(const char *name, void *arg, struct lutra_error *err)
+{
+    const struct world *w = arg;
+    if (w->no_threads) {
+        lutra_error_set(err, LUTRA_RETRY, 0, "bus %s: no threads", name);
+        return NULL;
+    }
+    return lutra_bus_mem_new(w->broker, name);
+}
+
 struct node *world_start(struct world *w, enum lutra_stage stage)
 {
     struct lutra_stage_desc desc = {
@@ -140,7 +150,7 @@ struct node *world_start(struct world *w, enum lutra_stage stage)
     node->env = (struct lutra_env){
         .loop = w->loop,
         .coord = lutra_coord_mem_new(w->tree, 4000),
-        .buses = lutra_buses_new(NULL, NULL),
+        .buses = lutra_buses_new(w->loop, open_bus, w),
         .metrics = lutra_metrics_new(),
         .instance = "one",
         .site = "default",

@@ -39,6 +39,7 @@ struct world {
     struct lutra_assembler *assembler;
     struct lutra_channel *channel;
     struct node nodes[MAX_NODES];
+    bool no_threads; /* any bus but the default one cannot be opened for now */
     uint64_t max_bytes_in_hand;
     struct sent sent[MAX_PROCESSES];
     size_t n_sent;

@@ -114,7 +114,7 @@ static void managers_start(void)
 
         snprintf(m->instance, sizeof(m->instance), "m%d", i);
         m->coord = lutra_coord_mem_new(w->tree, SESSION_MS);
-        m->buses = lutra_buses_new(NULL, NULL);
+        m->buses = lutra_buses_new(w->loop, NULL, NULL);
         lutra_buses_put(m->buses, "default", lutra_bus_mem_new(w->broker, m->instance));
         m->manager = lutra_manager_new(&(struct lutra_manager_options){
             .loop = w->loop,

@@ -159,6 +159,75 @@ Test(world_buses, an_owner_that_lacks_the_new_bus_makes_room)
     world_free(w);
 }
 
+/* ---- a bus that cannot be opened for now ---- */
+
+static void expect_short(struct world_node *node)
+{
+    cr_expect(world_state_is(node, "state", "BLOCKED", true), "%s", node->instance);
+    cr_expect(world_state_is(node, "error_class", "retry", true), "%s", node->instance);
+    cr_expect(world_state_is(node, "last_error", "tried again: bus far: no threads", false), "%s",
+              node->instance);
+}
+
+Test(world_buses, a_bus_that_cannot_be_opened_for_now_is_tried_again_with_back_off)
+{
+    struct world *w = world_new(7, TWO_SITES);
+    struct world_node *nodes[] = {
+        world_start_short_for_far(w, LUTRA_STAGE_SELECT, "select-0"),
+        world_start_short_for_far(w, LUTRA_STAGE_TRANSFORM, "transform-0"),
+        world_start_short_for_far(w, LUTRA_STAGE_LOAD, "load-0"),
+    };
+    (void)world_start(w, LUTRA_STAGE_EXTRACT, "extract-0");
+    world_run_load(w, 20, 5);
+    lutra_loop_run_for(w->loop, 10 * MINUTE_MS);
+    for (size_t i = 0; i < 3; i++) {
+        expect_short(nodes[i]);
+        cr_expect_geq(nodes[i]->far_tries, 10, "%s", nodes[i]->instance);
+        cr_expect_leq(nodes[i]->far_tries, 30, "%s: %u tries in ten minutes", nodes[i]->instance,
+                      nodes[i]->far_tries);
+        nodes[i]->short_for_far = false;
+    }
+    /* Nobody changes anything. */
+    world_settle(w, 3 * MINUTE_MS);
+    world_check(w);
+    for (size_t i = 0; i < 3; i++) {
+        cr_expect_not(world_state_is(nodes[i], "state", "BLOCKED", true));
+        cr_expect(world_state_is(nodes[i], "last_error", "", true), "%s", nodes[i]->instance);
+    }
+    world_free(w);
+}
+
+Test(world_buses, an_owner_that_cannot_open_the_new_bus_makes_room_and_is_there_again_later)
+{
+    struct world *w = world_new(8, SITES);
+    struct world_node *nodes[] = {
+        world_start_short_for_far(w, LUTRA_STAGE_SELECT, "select-0"),
+        world_start_short_for_far(w, LUTRA_STAGE_LOAD, "load-0"),
+    };
+    (void)world_start(w, LUTRA_STAGE_EXTRACT, "extract-0");
+    (void)world_start(w, LUTRA_STAGE_TRANSFORM, "transform-0");
+    world_run_load(w, 50, 5);
+    world_settle(w, MINUTE_MS);
+    struct world_node *select = world_start(w, LUTRA_STAGE_SELECT, "select-1");
+    struct world_node *load = world_start(w, LUTRA_STAGE_LOAD, "load-1");
+    lutra_loop_run_for(w->loop, 5000);
+    cr_expect(world_state_true(nodes[0], "owner"));
+    world_define(w, TWO_SITES);
+    world_run_load(w, 50, 5);
+    world_settle(w, 20000);
+    for (size_t i = 0; i < 2; i++) {
+        expect_short(nodes[i]);
+        nodes[i]->short_for_far = false;
+    }
+    lutra_loop_run_for(w->loop, 2 * MINUTE_MS);
+    world_kill(select);
+    world_kill(load);
+    world_run_load(w, 50, 5);
+    world_settle(w, 30000);
+    world_check(w);
+    world_free(w);
+}
+
 /* ---- a definition that moves from bus to bus ---- */
 
 static const char *const places[] = {

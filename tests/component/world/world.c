@@ -111,6 +111,23 @@ scout_new(const struct lutra_env *env, const struct lutra_endpoint *group, const
     return &s->scout;
 }
 
+/* As the daemon opens it by the configuration. */
+static struct lutra_bus *open_bus(const char *name, void *arg, struct lutra_error *err)
+{
+    struct world_node *node = arg;
+    if (strcmp(name, "far") != 0 || node->lacks_far) {
+        lutra_error_set(err, LUTRA_CONFIG, 0, "bus %s is not configured", name);
+        return NULL;
+    }
+    node->far_tries++;
+    if (node->short_for_far) {
+        lutra_error_set(err, LUTRA_RETRY, 0, "bus far: no threads");
+        return NULL;
+    }
+    node->far_bus = lutra_bus_mem_new(node->world->far, node->instance);
+    return node->far_bus;
+}
+
 static void node_up(struct world_node *node)
 {
     static const struct lutra_stage_desc extract = {.stage = LUTRA_STAGE_EXTRACT,
@@ -121,7 +138,7 @@ static void node_up(struct world_node *node)
     node->env = (struct lutra_env){
         .loop = w->loop,
         .coord = lutra_coord_mem_new(w->tree, SESSION_MS),
-        .buses = lutra_buses_new(NULL, NULL),
+        .buses = lutra_buses_new(w->loop, open_bus, node),
         .metrics = lutra_metrics_new(),
         .instance = node->instance,
         .site = node->stage == LUTRA_STAGE_LOAD ? w->target_site : w->source_site,
@@ -133,7 +150,7 @@ static void node_up(struct world_node *node)
     node->bus = lutra_bus_mem_new(w->broker, node->instance);
     lutra_buses_put(node->env.buses, "default", node->bus);
     node->far_bus = NULL;
-    if (!node->lacks_far) {
+    if (!node->lacks_far && !node->short_for_far) {
         node->far_bus = lutra_bus_mem_new(w->far, node->instance);
         lutra_buses_put(node->env.buses, "far", node->far_bus);
     }
@@ -175,28 +192,39 @@ static void node_down(struct world_node *node)
     node->alive = false;
 }
 
-static struct world_node *
-start(struct world *w, enum lutra_stage stage, const char *instance, bool lacks_far)
+static struct world_node *node_new(struct world *w, enum lutra_stage stage, const char *instance)
 {
     cr_assert_lt(w->n, WORLD_NODES);
     struct world_node *node = &w->nodes[w->n++];
     node->world = w;
     node->stage = stage;
-    node->lacks_far = lacks_far;
     (void)snprintf(node->instance, sizeof node->instance, "%s", instance);
-    node_up(node);
     return node;
 }
 
 struct world_node *world_start(struct world *w, enum lutra_stage stage, const char *instance)
 {
-    return start(w, stage, instance, false);
+    struct world_node *node = node_new(w, stage, instance);
+    node_up(node);
+    return node;
 }
 
 struct world_node *
 world_start_without_far(struct world *w, enum lutra_stage stage, const char *instance)
 {
-    return start(w, stage, instance, true);
+    struct world_node *node = node_new(w, stage, instance);
+    node->lacks_far = true;
+    node_up(node);
+    return node;
+}
+
+struct world_node *
+world_start_short_for_far(struct world *w, enum lutra_stage stage, const char *instance)
+{
+    struct world_node *node = node_new(w, stage, instance);
+    node->short_for_far = true;
+    node_up(node);
+    return node;
 }
 
 void world_kill(struct world_node *node)

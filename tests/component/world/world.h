@@ -27,6 +27,8 @@ struct world_node {
     struct lutra_env env;
     struct lutra_bus *bus, *far_bus; /* of env.buses; far_bus NULL when lacks_far */
     bool lacks_far;                  /* its configuration has no bus "far" */
+    bool short_for_far;              /* it lacks the threads to open it */
+    unsigned far_tries;              /* how often it tried to */
     void *service;
     struct lutra_target *target; /* the last one that it made */
     bool frozen;
@@ -76,6 +78,9 @@ struct world_node *world_start(struct world *w, enum lutra_stage stage, const ch
 /* The same without the configuration of bus "far". */
 struct world_node *
 world_start_without_far(struct world *w, enum lutra_stage stage, const char *instance);
+/* The same without the threads to open it, until the test clears `short_for_far`. */
+struct world_node *
+world_start_short_for_far(struct world *w, enum lutra_stage stage, const char *instance);
 /* The process is gone at once: nothing more is heard of it, its session expires in time. */
 void world_kill(struct world_node *node);
 void world_restart(struct world_node *node);
