@@ -141,17 +141,20 @@ static void judge(struct lutra_pipeline *pipeline, void *arg)
     judge_nodes(mine, &view);
 }
 
-/* Those whose cause is no state of now: a node that is still not there, an operator's warning about
- * a pipeline that still exists. */
+/* Those whose cause is no state of now: a node that is still not there (unless it left in order,
+ * and others do its work by now), an operator's warning about a pipeline that still exists. */
 static bool stays(const struct mgr_alarm *alarm, void *arg)
 {
     struct lutra_manager *manager = arg;
     char service[32], own[128];
     const char *slash = strchr(alarm->subject, '/');
+    const struct mgr_node *node;
 
     if (strcmp(alarm->kind, "node_lost") == 0 && slash != NULL) {
         snprintf(service, sizeof(service), "%.*s", (int)(slash - alarm->subject), alarm->subject);
-        return mgr_nodes_find(manager->nodes, service, slash + 1) == NULL;
+        node = mgr_nodes_find_vanished(manager->nodes, service, slash + 1);
+        return mgr_nodes_find(manager->nodes, service, slash + 1) == NULL &&
+               (node == NULL || !mgr_node_is_spared(manager, node));
     }
     snprintf(own, sizeof(own), "%s-warning", alarm->pipeline);
     return strcmp(alarm->kind, "warning") == 0 && strcmp(alarm->name, own) == 0 &&

@@ -215,12 +215,71 @@ static void find_protection(struct lutra_pipeline *pipeline, void *arg)
     }
 }
 
+struct heir {
+    const struct mgr_node *node;
+    struct mgr_nodes *nodes;
+    const char *orphan; /* a pipeline that it served and nobody of its service does now, or NULL */
+};
+
+static void find_orphan(struct lutra_pipeline *pipeline, void *arg)
+{
+    struct heir *heir = arg;
+
+    if (works_for(heir->node, pipeline) &&
+        mgr_nodes_serving(heir->nodes, heir->node->service, pipeline->id) == 0) {
+        heir->orphan = pipeline->id;
+    }
+}
+
+static const char *orphan_of(struct lutra_manager *manager, const struct mgr_node *node)
+{
+    struct heir heir = {.node = node, .nodes = manager->nodes};
+
+    lutra_catalog_each(manager->catalog, find_orphan, &heir);
+    return heir.orphan;
+}
+
+bool mgr_node_is_spared(struct lutra_manager *manager, const struct mgr_node *node)
+{
+    return node->departed && orphan_of(manager, node) == NULL;
+}
+
+/* Scaling down is an everyday act: one that left in order, and is not needed, alarms nobody. */
+static void tell_lost(struct lutra_manager *manager,
+                      const struct mgr_node *node,
+                      uint64_t gone_ms,
+                      uint64_t protection_ms)
+{
+    char subject[128], why[160] = "";
+
+    if (mgr_node_is_spared(manager, node)) {
+        mgr_events_add(manager->events, "node.departed", node->instance,
+                       "%s %s left in order, and others serve what it served", node->service,
+                       node->instance);
+        return;
+    }
+    mgr_events_add(manager->events, "node.dead", node->instance,
+                   "%s %s did not come back within %" PRIu64 " s", node->service, node->instance,
+                   protection_ms / 1000);
+    if (node->departed) {
+        snprintf(why, sizeof(why), " (it left in order, and no other %s serves pipeline %s)",
+                 node->service, orphan_of(manager, node));
+    }
+    snprintf(subject, sizeof(subject), "%s/%s", node->service, node->instance);
+    mgr_alarms_want(manager->alarms, "node_lost", subject, "", "",
+                    "%s %s on %s is not registered for %" PRIu64
+                    " s%s; if it was taken away on purpose: lutractl alarms --clear %s-%s-node_"
+                    "lost",
+                    node->service, node->instance,
+                    node->has_record ? node->record.host : "an unknown host", gone_ms / 1000, why,
+                    node->service, node->instance);
+}
+
 static void judge_gone(const struct mgr_node *node, uint64_t gone_ms, void *arg)
 {
     struct lutra_manager *manager = arg;
     struct dead dead = {
         .manager = manager, .node = node, .gone_ms = gone_ms, .protection_ms = UINT64_MAX};
-    char subject[128];
 
     lutra_catalog_each(manager->catalog, find_protection, &dead);
     if (dead.protection_ms == UINT64_MAX) {
@@ -230,17 +289,7 @@ static void judge_gone(const struct mgr_node *node, uint64_t gone_ms, void *arg)
         return;
     }
     if (node->judged_ms < dead.protection_ms) {
-        mgr_events_add(manager->events, "node.dead", node->instance,
-                       "%s %s did not come back within %" PRIu64 " s", node->service,
-                       node->instance, dead.protection_ms / 1000);
-        snprintf(subject, sizeof(subject), "%s/%s", node->service, node->instance);
-        mgr_alarms_want(manager->alarms, "node_lost", subject, "", "",
-                        "%s %s on %s is not registered for %" PRIu64
-                        " s; if it was taken away on purpose: lutractl alarms --clear %s-%s-node_"
-                        "lost",
-                        node->service, node->instance,
-                        node->has_record ? node->record.host : "an unknown host", gone_ms / 1000,
-                        node->service, node->instance);
+        tell_lost(manager, node, gone_ms, dead.protection_ms);
     }
     lutra_catalog_each(manager->catalog, restart_if_held_up, &dead);
 }
@@ -306,6 +355,7 @@ static void act(void *arg)
         return;
     }
     mgr_nodes_judge(manager->nodes, keep_ms(manager), judge_gone, manager);
+    mgr_nodes_sweep(manager->nodes, keep_ms(manager));
     mgr_alarms_collect(manager);
 }
 

@@ -82,6 +82,8 @@ json_t *mgr_managers_json(struct lutra_manager *manager);
 void mgr_duties_start(struct lutra_manager *manager);
 void mgr_duties_stop(struct lutra_manager *manager);
 void mgr_sent_free(struct mgr_sent *sent); /* NULL is legal */
+/* It was taken away on purpose, and others of its service serve what it did. */
+bool mgr_node_is_spared(struct lutra_manager *manager, const struct mgr_node *node);
 
 /* ---- ops.c: writes, carried out one after the other ---- */
 enum { MGR_BY_LEN = 64 };

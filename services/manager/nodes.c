@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "coord/mirror.h"
+#include "manager/departed.h"
 
 enum { FETCH_TIMEOUT_MS = 1000 };
 
@@ -42,6 +43,7 @@ struct mgr_nodes {
     struct lutra_coord *coord;
     struct lutra_manager_fetcher fetcher;
     struct mgr_events *events;
+    struct mgr_departed *departed;
     struct group groups[N_SERVICES];
     struct waiter *waiters;
     unsigned fetching;
@@ -200,6 +202,7 @@ static void appear(struct group *group, const char *instance)
                        "%s %s is back after %" PRIu64 " ms", group->service, node->instance,
                        lutra_loop_now_ms(nodes->loop) - node->pub.vanished_ms);
         node->pub.vanished_ms = node->pub.judged_ms = 0;
+        node->pub.departed = false;
         watch_record(node);
     }
 }
@@ -261,6 +264,9 @@ void mgr_nodes_judge(struct mgr_nodes *nodes,
                 place = &node->next;
                 continue;
             }
+            node->pub.departed =
+                node->pub.departed ||
+                (node->pub.has_record && mgr_departed_has(nodes->departed, &node->pub.record));
             fn(&node->pub, gone_ms, arg);
             node->pub.judged_ms = gone_ms;
             if (gone_ms <= keep_ms) {
@@ -277,6 +283,7 @@ void mgr_nodes_renew(struct mgr_nodes *nodes)
 {
     uint64_t now_ms = lutra_loop_now_ms(nodes->loop);
 
+    mgr_departed_renew(nodes->departed);
     for (size_t i = 0; i < N_SERVICES; i++) {
         for (struct node *node = nodes->groups[i].first; node != NULL; node = node->next) {
             if (node->znode == NULL) {
@@ -298,17 +305,36 @@ void mgr_nodes_each(struct mgr_nodes *nodes,
     }
 }
 
-const struct mgr_node *
-mgr_nodes_find(struct mgr_nodes *nodes, const char *service, const char *instance)
+static const struct node *
+find_any(struct mgr_nodes *nodes, const char *service, const char *instance)
 {
     for (size_t i = 0; i < N_SERVICES; i++) {
         if (strcmp(services[i], service) == 0) {
-            const struct node *node = find(&nodes->groups[i], instance);
-
-            return node != NULL && node->znode != NULL ? &node->pub : NULL;
+            return find(&nodes->groups[i], instance);
         }
     }
     return NULL;
+}
+
+const struct mgr_node *
+mgr_nodes_find(struct mgr_nodes *nodes, const char *service, const char *instance)
+{
+    const struct node *node = find_any(nodes, service, instance);
+
+    return node != NULL && node->znode != NULL ? &node->pub : NULL;
+}
+
+const struct mgr_node *
+mgr_nodes_find_vanished(struct mgr_nodes *nodes, const char *service, const char *instance)
+{
+    const struct node *node = find_any(nodes, service, instance);
+
+    return node != NULL && node->znode == NULL ? &node->pub : NULL;
+}
+
+void mgr_nodes_sweep(struct mgr_nodes *nodes, uint64_t keep_ms)
+{
+    mgr_departed_sweep(nodes->departed, keep_ms);
 }
 
 const json_t *mgr_nodes_entry(struct mgr_nodes *nodes,
@@ -440,6 +466,7 @@ struct mgr_nodes *mgr_nodes_new(struct lutra_loop *loop,
     nodes->coord = coord;
     nodes->fetcher = *fetcher;
     nodes->events = events;
+    nodes->departed = mgr_departed_new(coord);
     for (size_t i = 0; i < N_SERVICES; i++) {
         struct group *group = &nodes->groups[i];
         char path[64];
@@ -458,6 +485,7 @@ void mgr_nodes_free(struct mgr_nodes *nodes)
         return;
     }
     wake_waiters(nodes);
+    mgr_departed_free(nodes->departed);
     for (size_t i = 0; i < N_SERVICES; i++) {
         struct group *group = &nodes->groups[i];
 

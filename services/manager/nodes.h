@@ -16,6 +16,7 @@ struct mgr_node {
     int64_t session;      /* of its registration: with another it is not the former one */
     unsigned restarts;    /* how often another process came under its name */
     uint64_t vanished_ms; /* of the loop; 0: it is there */
+    bool departed;        /* it vanished, and had said itself that it would (departed.h) */
     uint64_t judged_ms;   /* how long it had been gone when mgr_nodes_judge told it last */
     /* Its /state, as fetched last. */
     bool asked;         /* at least once */
@@ -55,6 +56,11 @@ unsigned mgr_nodes_serving(struct mgr_nodes *nodes, const char *service, const c
 /* A registered node of that name, or NULL. */
 const struct mgr_node *
 mgr_nodes_find(struct mgr_nodes *nodes, const char *service, const char *instance);
+/* One of that name that has vanished and is still remembered, or NULL. */
+const struct mgr_node *
+mgr_nodes_find_vanished(struct mgr_nodes *nodes, const char *service, const char *instance);
+/* The leader's: takes away marks of departed ones that nobody needs after keep_ms. */
+void mgr_nodes_sweep(struct mgr_nodes *nodes, uint64_t keep_ms);
 /* Calls fn for each vanished node; gone_ms: for how long. Those for longer than keep_ms are
  * forgotten after it. */
 void mgr_nodes_judge(struct mgr_nodes *nodes,

@@ -27,7 +27,7 @@ bool lutra_daemon_ready(struct lutra_daemon *daemon, char *reason, size_t reason
     const struct lutra_service *service = daemon->service;
     const char *away;
 
-    if (daemon->phase == LUTRA_DAEMON_DRAINING) {
+    if (daemon->phase >= LUTRA_DAEMON_DRAINING) {
         snprintf(reason, reason_len, "draining");
         return false;
     }
@@ -137,7 +137,7 @@ static void state(struct lutra_http_request *request, void *arg)
                      coord_state_name(lutra_coord_state_of(daemon->env.coord)), "bus",
                      lutra_buses_away(daemon->env.buses) == NULL ? "CONNECTED" : "DOWN", "ready",
                      ready, "ready_reason", ready ? "" : reason, "draining",
-                     daemon->phase == LUTRA_DAEMON_DRAINING, "loop_longest_turn_ms",
+                     daemon->phase >= LUTRA_DAEMON_DRAINING, "loop_longest_turn_ms",
                      (json_int_t)lutra_loop_longest_turn_ms(daemon->loop), "host", daemon->host);
     if (root == NULL) {
         lutra_http_reply_error(request, 500, "bug", "the state cannot be written as JSON");

@@ -1,7 +1,8 @@
 /* The life of a service process:
  *
  *   options -> configuration -> log -> loop, signals -> HTTP listener -> ports -> the service's
- *   logic -> registration -> turns of the loop -> TERM: drain -> stop -> the same backwards
+ *   logic -> registration -> turns of the loop -> TERM: drain -> the mark that it left in order ->
+ *   stop -> the same backwards
  */
 #include "daemon/daemon.h"
 
@@ -14,9 +15,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/daemon_private.h"
-#include "model/records.h"
 
-enum { WATCHDOG_TICK_MS = 1000, WATCHDOG_WARN_MS = 5000 };
+enum { WATCHDOG_TICK_MS = 1000, WATCHDOG_WARN_MS = 5000, DEPART_MS = 1000 };
 
 static int exit_status_of(const struct lutra_error *err)
 {
@@ -25,17 +25,29 @@ static int exit_status_of(const struct lutra_error *err)
 
 /* ---- stopping ---- */
 
-static void stop_loop(struct lutra_daemon *daemon, const char *why)
+void lutra_daemon_departed(struct lutra_daemon *daemon, bool marked)
+{
+    if (!marked) {
+        LUTRA_WARN("daemon.departed_unmarked",
+                   LUTRA_F_STR("note", "ZooKeeper was not told: this looks like a lost node"));
+    }
+    lutra_timer_stop(daemon->stop_timer);
+    lutra_loop_stop(daemon->loop);
+}
+
+/* Everything is handed over or given up: last, what a crash would not leave behind. */
+static void depart(struct lutra_daemon *daemon, const char *why)
 {
     LUTRA_INFO("daemon.stopping", LUTRA_F_STR("why", why));
-    lutra_timer_stop(daemon->drain_timer);
-    lutra_loop_stop(daemon->loop);
+    daemon->phase = LUTRA_DAEMON_DEPARTING;
+    lutra_timer_start(daemon->stop_timer, DEPART_MS);
+    lutra_daemon_depart(daemon);
 }
 
 void lutra_daemon_drained(struct lutra_daemon *daemon)
 {
     if (daemon->phase == LUTRA_DAEMON_DRAINING) {
-        stop_loop(daemon, "drained");
+        depart(daemon, "drained");
     }
 }
 
@@ -46,13 +58,17 @@ void lutra_daemon_fail(struct lutra_daemon *daemon, const struct lutra_error *er
     lutra_loop_stop(daemon->loop);
 }
 
-static void drain_timeout_cb(void *arg)
+static void stop_timer_cb(void *arg)
 {
     struct lutra_daemon *daemon = arg;
 
+    if (daemon->phase == LUTRA_DAEMON_DEPARTING) {
+        lutra_daemon_departed(daemon, false);
+        return;
+    }
     LUTRA_WARN("daemon.drain_timeout",
                LUTRA_F_U64("drain_timeout_ms", daemon->config->drain_timeout_ms));
-    stop_loop(daemon, "drain_timeout");
+    depart(daemon, "drain_timeout");
 }
 
 static void on_stop_signal(int signo, void *arg)
@@ -66,10 +82,10 @@ static void on_stop_signal(int signo, void *arg)
     LUTRA_INFO("daemon.draining", LUTRA_F_STR("signal", strsignal(signo)));
     daemon->phase = LUTRA_DAEMON_DRAINING;
     if (daemon->service->drain == NULL || daemon->config->drain_timeout_ms == 0) {
-        stop_loop(daemon, "signal");
+        depart(daemon, "signal");
         return;
     }
-    lutra_timer_start(daemon->drain_timer, daemon->config->drain_timeout_ms);
+    lutra_timer_start(daemon->stop_timer, daemon->config->drain_timeout_ms);
     daemon->service->drain(daemon->state);
 }
 
@@ -168,24 +184,6 @@ static int start_ports(struct lutra_daemon *daemon, struct lutra_error *err)
                : -1;
 }
 
-static void register_node(struct lutra_daemon *daemon)
-{
-    struct lutra_node_record node = {.pid = getpid(), .started_ms = daemon->started_ms};
-    LUTRA_AUTO_FREE char *path =
-        lutra_asprintf("/lutra/nodes/%s/%s", daemon->service->name, daemon->instance);
-    struct lutra_buf json = {0};
-
-    snprintf(node.service, sizeof(node.service), "%s", daemon->service->name);
-    snprintf(node.instance, sizeof(node.instance), "%s", daemon->instance);
-    snprintf(node.host, sizeof(node.host), "%s", daemon->host);
-    snprintf(node.site, sizeof(node.site), "%s", daemon->config->site);
-    snprintf(node.version, sizeof(node.version), "%s", LUTRA_VERSION);
-    snprintf(node.http, sizeof(node.http), "%.*s", (int)sizeof(node.http) - 1, daemon->advertised);
-    lutra_node_to_json(&node, &json);
-    daemon->registration = lutra_registration_new(daemon->env.coord, path, lutra_buf_cstr(&json));
-    lutra_buf_fini(&json);
-}
-
 static int start(struct lutra_daemon *daemon, struct lutra_error *err)
 {
     if (start_ports(daemon, err) != 0) {
@@ -195,8 +193,8 @@ static int start(struct lutra_daemon *daemon, struct lutra_error *err)
         return -1;
     }
     lutra_daemon_admin_routes(daemon);
-    register_node(daemon);
-    daemon->drain_timer = lutra_timer_new(daemon->loop, drain_timeout_cb, daemon);
+    lutra_daemon_register(daemon);
+    daemon->stop_timer = lutra_timer_new(daemon->loop, stop_timer_cb, daemon);
     daemon->signals[0] = lutra_signal_new(daemon->loop, SIGTERM, on_stop_signal, daemon);
     daemon->signals[1] = lutra_signal_new(daemon->loop, SIGINT, on_stop_signal, daemon);
     daemon->signals[2] = lutra_signal_new(daemon->loop, SIGHUP, on_hup, daemon);
@@ -228,7 +226,7 @@ static void stop(struct lutra_daemon *daemon)
             lutra_signal_free(daemon->signals[i]);
         }
     }
-    lutra_timer_free(daemon->drain_timer);
+    lutra_timer_free(daemon->stop_timer);
     lutra_process_metrics_free(daemon->process);
     lutra_metrics_free(daemon->metrics);
     lutra_loop_free(daemon->loop);

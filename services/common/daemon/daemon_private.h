@@ -35,7 +35,12 @@ struct lutra_daemon_ports {
 };
 extern const struct lutra_daemon_ports lutra_daemon_real_ports;
 
-enum lutra_daemon_phase { LUTRA_DAEMON_STARTING, LUTRA_DAEMON_RUNNING, LUTRA_DAEMON_DRAINING };
+enum lutra_daemon_phase {
+    LUTRA_DAEMON_STARTING,
+    LUTRA_DAEMON_RUNNING,
+    LUTRA_DAEMON_DRAINING,
+    LUTRA_DAEMON_DEPARTING,
+};
 
 struct lutra_daemon {
     const struct lutra_service *service;
@@ -52,7 +57,7 @@ struct lutra_daemon {
     struct lutra_process_metrics *process;
     struct lutra_watchdog *watchdog;
     struct lutra_signal *signals[4];
-    struct lutra_timer *drain_timer;
+    struct lutra_timer *stop_timer; /* the bound of draining, then of departing */
     enum lutra_daemon_phase phase;
     unsigned stop_signals;
     int exit_status;
@@ -122,6 +127,12 @@ struct lutra_process_metrics *lutra_process_metrics_new(struct lutra_metrics *me
                                                         const char *service);
 void lutra_process_metrics_update(struct lutra_process_metrics *process, struct lutra_loop *loop);
 void lutra_process_metrics_free(struct lutra_process_metrics *process);
+
+/* presence.c: the registration; and the mark of one that leaves in order, followed by departed,
+ * perhaps at once; marked: ZooKeeper has it. */
+void lutra_daemon_register(struct lutra_daemon *daemon);
+void lutra_daemon_depart(struct lutra_daemon *daemon);
+void lutra_daemon_departed(struct lutra_daemon *daemon, bool marked);
 
 /* reload.c: SIGHUP. */
 void lutra_daemon_reload(struct lutra_daemon *daemon);

@@ -92,10 +92,9 @@ const struct cli_verb cli_verbs[] = {
     {.name = "alarms",
      .words = "",
      .summary = "what needs an operator",
-     .help =
-         "Alarms are raised once and cleared once, by the manager that leads, when their cause "
-         "has gone.\nWarnings of operators, and lost nodes that were taken away on purpose, are "
-         "cleared by hand.",
+     .help = "Alarms are raised once and cleared once, by the manager that leads, when their cause "
+             "has gone.\nWarnings of operators, and lost nodes that will not come back, are "
+             "cleared by hand.",
      .example = "lutractl alarms -o json",
      .options = CLI_OPT_CLEAR,
      .run = cli_alarms},

@@ -22,7 +22,8 @@ static struct lutra_mem_broker *broker, *far_broker;
 static char config_path[512];
 static _Atomic unsigned port;
 static _Atomic bool drained_asked, stopped;
-static bool finish_drain = true;
+static bool finish_drain = true, lose_zookeeper;
+static const char *former_mark;
 static struct lutra_daemon *the_daemon;
 
 /* ---- ports ---- */
@@ -111,14 +112,27 @@ static void drain(void *state)
 {
     (void)state;
     atomic_store(&drained_asked, true);
+    if (former_mark != NULL) {
+        lutra_mem_tree_poke(tree, "/lutra/departed/sample-one", former_mark);
+    }
+    if (lose_zookeeper) {
+        lutra_coord_mem_expire_silently(the_daemon->env.coord);
+    }
     if (finish_drain) {
         lutra_daemon_drained(the_daemon);
     }
 }
 
+static char mark[1024]; /* what stood in ZooKeeper when it stopped, "" */
+
 static void stop(void *state)
 {
+    const char *text = lutra_mem_tree_peek(tree, "/lutra/departed/sample-one");
+
     cr_assert_eq(state, &the_daemon);
+    snprintf(mark, sizeof(mark), "%s", text != NULL ? text : "");
+    cr_expect(lose_zookeeper || lutra_mem_tree_peek(tree, "/lutra/nodes/sample/one") != NULL,
+              "the mark comes first");
     atomic_store(&stopped, true);
 }
 
@@ -368,6 +382,49 @@ Test(daemon_life, draining_is_not_ready_and_has_a_bound)
     cr_assert(atomic_load(&stopped));
 }
 
+static void *term(void *arg)
+{
+    await_up();
+    kill(getpid(), SIGTERM);
+    return arg;
+}
+
+static void expect_own_mark(void)
+{
+    json_t *root = json_loads(mark, 0, NULL);
+
+    cr_assert_not_null(root, "%s", mark);
+    cr_expect_str_eq(json_string_value(json_object_get(root, "service")), "sample");
+    cr_expect_str_eq(json_string_value(json_object_get(root, "instance")), "one");
+    cr_expect_eq(json_integer_value(json_object_get(root, "pid")), getpid());
+    cr_expect_gt(json_integer_value(json_object_get(root, "started_ms")), 1);
+    json_decref(root);
+}
+
+Test(daemon_life, one_that_leaves_in_order_leaves_a_mark_that_it_did)
+{
+    cr_assert_eq(run("", NULL, term), 0);
+    expect_own_mark();
+}
+
+Test(daemon_life, the_mark_of_a_former_one_is_replaced)
+{
+    former_mark = "{\"service\":\"sample\",\"instance\":\"one\",\"pid\":1,\"started_ms\":1}";
+    cr_assert_eq(run("", NULL, term), 0);
+    expect_own_mark();
+}
+
+Test(daemon_life, without_an_answer_it_ends_unmarked_and_soon)
+{
+    uint64_t begin_ms;
+
+    lose_zookeeper = true;
+    begin_ms = lutra_test_now_ms();
+    cr_assert_eq(run("drain_timeout: 10m\n", NULL, term), 0);
+    cr_assert_lt(lutra_test_now_ms() - begin_ms, lutra_test_scaled_ms(10000));
+    cr_expect_str_eq(mark, "");
+}
+
 static void *term_twice(void *arg)
 {
     await_up();
@@ -436,4 +493,5 @@ Test(daemon_life, who_cannot_go_on_says_1)
     write_config("");
     cr_assert_eq(lutra_daemon_run(&failing, &ports, 3, argv), 1);
     cr_assert(atomic_load(&stopped));
+    cr_expect_str_eq(mark, "", "it did not leave in order");
 }

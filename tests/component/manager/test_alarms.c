@@ -270,6 +270,81 @@ Test(manager_alarms, a_lost_node_is_one_until_it_is_back_or_an_operator_says_so)
                  404);
 }
 
+/* What a process that ends in order leaves behind; a crash is fixture_service_gone alone. */
+static void depart(const char *service, const char *instance, int pid)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "/lutra/departed/%s-%s", service, instance);
+    fixture_poke(path,
+                 "{\"service\":\"%s\",\"instance\":\"%s\",\"host\":\"h\",\"pid\":%d,"
+                 "\"site\":\"default\",\"version\":\"1\",\"http\":\"%s-%s:1\",\"started_ms\":1}",
+                 service, instance, pid, service, instance);
+    fixture_service_gone(service, instance);
+}
+
+static const char serving[] = "{\"pipelines\":[{\"pipeline\":\"orders\"}]}";
+
+Test(manager_alarms, a_node_that_was_taken_away_in_order_and_is_not_needed_alarms_nobody)
+{
+    fixture_running("orders");
+    fixture_service("extract", "e1", serving);
+    fixture_service("load", "l2", serving);
+    fixture_run(3000);
+    depart("extract", "e1", 1);
+    depart("load", "l2", 1);
+    fixture_run(600000);
+    cr_assert_eq(n_alarms(), 0);
+    cr_assert_eq(events("alarm.raised", "extract-e1-node_lost"), 0);
+    cr_assert_eq(events("node.departed", "e1"), 1, "told by the leader alone");
+    cr_assert_eq(fixture_control_epoch("orders"), 5);
+    cr_assert_null(lutra_mem_tree_peek(f.tree, "/lutra/departed/extract-e1"),
+                   "marks do not pile up");
+}
+
+Test(manager_alarms, the_mark_of_a_former_process_spares_no_one_that_crashes)
+{
+    fixture_running("orders");
+    fixture_service("extract", "e1", serving);
+    fixture_run(3000);
+    depart("extract", "e1", 4711); /* another pid */
+    fixture_run(95000);
+    cr_assert_not_null(alarm_text("extract-e1-node_lost"));
+    cr_assert_null(strstr(alarm_text("extract-e1-node_lost"), "in order"));
+    fixture_run(300000);
+    cr_assert_eq(n_alarms(), 1);
+}
+
+Test(manager_alarms, the_last_one_that_leaves_in_order_is_told_until_another_does_its_work)
+{
+    fixture_running("orders");
+    depart("extract", "e0", 1);
+    fixture_run(95000);
+    cr_assert(strstr(alarm_text("extract-e0-node_lost"), "no other extract serves pipeline orders"),
+              "%s", alarm_text("extract-e0-node_lost"));
+    fixture_run(30000);
+    cr_assert_not_null(alarm_text("extract-e0-node_lost"));
+    fixture_service("extract", "e7", serving);
+    fixture_run(10000);
+    cr_assert_null(alarm_text("extract-e0-node_lost"));
+}
+
+Test(manager_alarms, whoever_leads_knows_who_left_in_order)
+{
+    fixture_running("orders");
+    fixture_service("extract", "e1", serving);
+    fixture_run(3000);
+    depart("extract", "e1", 1);
+    fixture_run(30000);
+    fixture_manager_stop(fixture_leader());
+    fixture_run(30000);
+    lutra_mem_tree_set_down(f.tree, true);
+    fixture_run(30000);
+    lutra_mem_tree_set_down(f.tree, false);
+    fixture_run(600000);
+    cr_assert_eq(n_alarms(), 0);
+}
+
 Test(manager_alarms, an_operators_warning_stands_until_it_is_cleared)
 {
     int leader;

@@ -135,6 +135,28 @@ Test(arbitration, a_planned_restart_needs_nothing, .timeout = 120)
     cluster_end(&c);
 }
 
+/* Scaled down by SIGTERM; then the same instance, back again, dies. */
+Test(arbitration, who_is_taken_away_in_order_alarms_nobody_and_who_crashes_does, .timeout = 120)
+{
+    struct cluster c;
+    begin(&c, &(struct cluster_options){
+                  .extracts = 2, .loads = 2, .channel = "recovery: {protection: 3s}\n"});
+    struct lutra_proc *manager = c.managers[0].proc;
+    cr_assert_eq(lutra_proc_terminate(c.extracts[1].proc, 10000), 0);
+    cr_assert_eq(lutra_proc_terminate(c.loads[0].proc, 10000), 0);
+    cluster_write(&c, "INSERT INTO busy VALUES (1)");
+    LUTRA_WAIT_FOR(lutra_proc_log_count(manager, "kind=node.departed") == 2, 20000);
+    cluster_sync(&c, 30000);
+    cr_assert_eq(lutra_proc_log_count(manager, "event=alarm.raised kind=node_lost"), 0);
+    cluster_restart(&c, &c.extracts[1]);
+    LUTRA_WAIT_FOR(lutra_proc_log_count(manager, "kind=node.returned") == 1, 20000);
+    lutra_proc_kill9(c.extracts[1].proc);
+    await_alarm(&c, "extract-extract-2-node_lost", true, 20000);
+    cluster_sync(&c, 30000);
+    cluster_equal(&c, "busy");
+    cluster_end(&c);
+}
+
 static unsigned raised(struct cluster *c, const char *what)
 {
     char *line = lutra_test_format("event=alarm.raised kind=%s", what);
