@@ -3,7 +3,9 @@
 #ifndef LUTRA_EXTRACT_EXTRACT_H
 #define LUTRA_EXTRACT_EXTRACT_H
 
-#include "stage/stage.h"
+#include "stage/service.h"
+
+extern const struct lutra_service lutra_extract_service;
 
 /* A lutra_stage_work_fn. Head and tables are passed on; consecutive rows of one table, operation
  * and transaction become one group. Values of a type that is not carried become ABSENT when the

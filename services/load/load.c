@@ -1,5 +1,6 @@
 #include "load/load.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -67,11 +68,20 @@ static void on_coord(enum lutra_coord_state state, void *arg)
         state == LUTRA_COORD_CONNECTED ? lutra_loop_now_ms(load->env->loop) + 1 : 0;
 }
 
-struct lutra_load *lutra_load_new(const struct lutra_env *env)
+/* ---- the service ---- */
+
+static int start(struct lutra_daemon *daemon,
+                 const struct lutra_env *env,
+                 const void *config,
+                 void **state,
+                 struct lutra_error *err)
 {
     static const struct lutra_catalog_handler handler = {
         .on_added = on_added, .on_changed = on_changed, .on_removed = on_removed};
     struct lutra_load *load = LUTRA_NEW(struct lutra_load);
+    (void)daemon;
+    (void)config;
+    (void)err;
     load->env = env;
     load->drain_timer = lutra_timer_new(env->loop, on_drain_poll, load);
     lutra_buses_on_due(env->buses, on_bus_due, load);
@@ -83,22 +93,22 @@ struct lutra_load *lutra_load_new(const struct lutra_env *env)
                               LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS | LUTRA_CHANGED_MEDIA |
                               LUTRA_WATCH_MANAGERS,
                           &handler, load);
-    return load;
+    *state = load;
+    return 0;
 }
 
-void lutra_load_drain(struct lutra_load *load, void (*drained)(void *arg), void *arg)
+static void drain(void *state, void (*drained)(void *arg), void *arg)
 {
+    struct lutra_load *load = state;
     load->draining = true;
     load->drained = drained;
     load->drained_arg = arg;
     lutra_timer_start(load->drain_timer, 0);
 }
 
-void lutra_load_free(struct lutra_load *load)
+static void stop(void *state)
 {
-    if (load == NULL) {
-        return;
-    }
+    struct lutra_load *load = state;
     while (load->n > 0) {
         ldr_pipeline_free(load->pipelines[--load->n]);
     }
@@ -110,13 +120,14 @@ void lutra_load_free(struct lutra_load *load)
     lutra_free(load);
 }
 
-const struct lutra_catalog *lutra_load_catalog(const struct lutra_load *load)
+static const struct lutra_catalog *catalog(const void *state)
 {
-    return load->catalog;
+    return ((const struct lutra_load *)state)->catalog;
 }
 
-bool lutra_load_ready(struct lutra_load *load, char *reason, size_t reason_len)
+static bool ready(void *state, char *reason, size_t reason_len)
 {
+    const struct lutra_load *load = state;
     if (!lutra_catalog_known(load->catalog)) {
         (void)snprintf(reason, reason_len, "the list of channels has not been read yet");
         return false;
@@ -131,11 +142,27 @@ bool lutra_load_ready(struct lutra_load *load, char *reason, size_t reason_len)
     return true;
 }
 
-void lutra_load_state(struct lutra_load *load, json_t *root)
+static void state_json(void *state, json_t *root)
 {
+    struct lutra_load *load = state;
     json_t *array = json_array();
     for (size_t i = 0; i < load->n; i++) {
         ldr_pipeline_json(load->pipelines[i], array);
     }
     (void)json_object_set_new(root, "pipelines", array);
 }
+
+static const struct lutra_config_key keys[] = {LUTRA_DAEMON_CONFIG_KEYS, {0}};
+
+const struct lutra_service lutra_load_service = {
+    .name = "load",
+    .description = "applies batches to the target strictly in order",
+    .keys = keys,
+    .config_size = sizeof(struct lutra_daemon_config),
+    .start = start,
+    .catalog = catalog,
+    .drain = drain,
+    .stop = stop,
+    .ready = ready,
+    .state_json = state_json,
+};

@@ -1,71 +1,7 @@
 /* lutra-load: see load.h. */
-#include <stddef.h>
-
-#include "base/mem.h"
-#include "daemon/daemon.h"
 #include "load/load.h"
-
-static const struct lutra_config_key keys[] = {LUTRA_DAEMON_CONFIG_KEYS, {0}};
-
-struct state {
-    struct lutra_daemon *daemon;
-    struct lutra_load *load;
-};
-
-static int start(struct lutra_daemon *daemon,
-                 const struct lutra_env *env,
-                 const void *config,
-                 void **out,
-                 struct lutra_error *err)
-{
-    struct state *state = LUTRA_NEW(struct state);
-    (void)config;
-    (void)err;
-    state->daemon = daemon;
-    state->load = lutra_load_new(env);
-    lutra_daemon_definitions(daemon, lutra_load_catalog(state->load));
-    *out = state;
-    return 0;
-}
-
-static void drained(void *arg)
-{
-    lutra_daemon_drained(((struct state *)arg)->daemon);
-}
-
-static void drain(void *arg)
-{
-    lutra_load_drain(((struct state *)arg)->load, drained, arg);
-}
-
-static void stop(void *arg)
-{
-    lutra_load_free(((struct state *)arg)->load);
-    lutra_free(arg);
-}
-
-static bool ready(void *arg, char *reason, size_t reason_len)
-{
-    return lutra_load_ready(((struct state *)arg)->load, reason, reason_len);
-}
-
-static void state_json(void *arg, json_t *root)
-{
-    lutra_load_state(((struct state *)arg)->load, root);
-}
 
 int main(int argc, char **argv)
 {
-    static const struct lutra_service service = {
-        .name = "load",
-        .description = "applies batches to the target strictly in order",
-        .keys = keys,
-        .config_size = sizeof(struct lutra_daemon_config),
-        .start = start,
-        .drain = drain,
-        .stop = stop,
-        .ready = ready,
-        .state_json = state_json,
-    };
-    return lutra_daemon_main(&service, argc, argv);
+    return lutra_daemon_main(&lutra_load_service, argc, argv);
 }

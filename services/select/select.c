@@ -1,5 +1,6 @@
 #include "select/select.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -66,11 +67,20 @@ static void on_drain(void *arg)
     }
 }
 
-struct lutra_select *lutra_select_new(const struct lutra_env *env)
+/* ---- the service ---- */
+
+static int start(struct lutra_daemon *daemon,
+                 const struct lutra_env *env,
+                 const void *config,
+                 void **state,
+                 struct lutra_error *err)
 {
     static const struct lutra_catalog_handler handler = {
         .on_added = on_added, .on_changed = on_changed, .on_removed = on_removed};
     struct lutra_select *select = LUTRA_NEW(struct lutra_select);
+    (void)daemon;
+    (void)config;
+    (void)err;
     select->env = env;
     select->drain_task = lutra_task_new(env->loop, on_drain, select);
     sel_stall_listen(select, true);
@@ -81,11 +91,13 @@ struct lutra_select *lutra_select_new(const struct lutra_env *env)
                               LUTRA_CHANGED_ORIGIN | LUTRA_CHANGED_OWNERS | LUTRA_CHANGED_MEDIA |
                               LUTRA_WATCH_MANAGERS,
                           &handler, select);
-    return select;
+    *state = select;
+    return 0;
 }
 
-void lutra_select_drain(struct lutra_select *select, void (*drained)(void *arg), void *arg)
+static void drain(void *state, void (*drained)(void *arg), void *arg)
 {
+    struct lutra_select *select = state;
     select->draining = true;
     select->drained = drained;
     select->drained_arg = arg;
@@ -95,11 +107,9 @@ void lutra_select_drain(struct lutra_select *select, void (*drained)(void *arg),
     check_drained(select);
 }
 
-void lutra_select_free(struct lutra_select *select)
+static void stop(void *state)
 {
-    if (!select) {
-        return;
-    }
+    struct lutra_select *select = state;
     while (select->n > 0) {
         sel_pipeline_free(select->pipelines[--select->n]);
     }
@@ -111,13 +121,14 @@ void lutra_select_free(struct lutra_select *select)
     lutra_free(select);
 }
 
-const struct lutra_catalog *lutra_select_catalog(const struct lutra_select *select)
+static const struct lutra_catalog *catalog(const void *state)
 {
-    return select->catalog;
+    return ((const struct lutra_select *)state)->catalog;
 }
 
-bool lutra_select_ready(struct lutra_select *select, char *reason, size_t reason_len)
+static bool ready(void *state, char *reason, size_t reason_len)
 {
+    const struct lutra_select *select = state;
     if (!lutra_catalog_known(select->catalog)) {
         (void)snprintf(reason, reason_len, "the list of channels has not been read yet");
         return false;
@@ -132,11 +143,27 @@ bool lutra_select_ready(struct lutra_select *select, char *reason, size_t reason
     return true;
 }
 
-void lutra_select_state(struct lutra_select *select, json_t *root)
+static void state_json(void *state, json_t *root)
 {
+    struct lutra_select *select = state;
     json_t *array = json_array();
     for (size_t i = 0; i < select->n; i++) {
         sel_pipeline_json(select->pipelines[i], array);
     }
     (void)json_object_set_new(root, "pipelines", array);
 }
+
+static const struct lutra_config_key keys[] = {LUTRA_DAEMON_CONFIG_KEYS, {0}};
+
+const struct lutra_service lutra_select_service = {
+    .name = "select",
+    .description = "reads sources' binlogs and publishes them in processes",
+    .keys = keys,
+    .config_size = sizeof(struct lutra_daemon_config),
+    .start = start,
+    .catalog = catalog,
+    .drain = drain,
+    .stop = stop,
+    .ready = ready,
+    .state_json = state_json,
+};

@@ -11,27 +11,12 @@
 #ifndef LUTRA_SELECT_SELECT_H
 #define LUTRA_SELECT_SELECT_H
 
-#include <jansson.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#include "catalog/catalog.h"
-#include "daemon/env.h"
+#include "daemon/daemon.h"
 
-struct lutra_select;
-
-/* env and what it points to must outlive it. Never fails. */
-struct lutra_select *lutra_select_new(const struct lutra_env *env);
-/* Publishes nothing new, waits for what is in flight, gives up every ownership, then calls
- * drained(arg) once. */
-void lutra_select_drain(struct lutra_select *select, void (*drained)(void *arg), void *arg);
-void lutra_select_free(struct lutra_select *select);
-const struct lutra_catalog *lutra_select_catalog(const struct lutra_select *select);
-/* False and a one-line reason when it cannot do its work. */
-bool lutra_select_ready(struct lutra_select *select, char *reason, size_t reason_len);
-/* Adds "pipelines" (docs/PROTOCOL.md §9). */
-void lutra_select_state(struct lutra_select *select, json_t *root);
+/* Drains when nothing is in flight any more: it publishes nothing new meanwhile. */
+extern const struct lutra_service lutra_select_service;
 
 uint32_t lutra_select_server_id(const char *pipeline, bool second);
 

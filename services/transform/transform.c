@@ -53,3 +53,27 @@ int lutra_transform_work(const struct lutra_pipeline *pipeline,
     }
     return lutra_stage_pack(batch, &out->payload, err);
 }
+
+static int start(struct lutra_daemon *daemon,
+                 const struct lutra_env *env,
+                 const void *config,
+                 void **state,
+                 struct lutra_error *err)
+{
+    (void)daemon;
+    (void)err;
+    return lutra_stage_start(env, LUTRA_STAGE_TRANSFORM, lutra_transform_work, config, state);
+}
+
+const struct lutra_service lutra_transform_service = {
+    .name = "transform",
+    .description = "maps tables and columns to the target's",
+    .keys = lutra_stage_config_keys,
+    .config_size = sizeof(struct lutra_stage_config),
+    .start = start,
+    .catalog = lutra_stage_catalog,
+    .drain = lutra_stage_drain,
+    .stop = lutra_stage_stop,
+    .ready = lutra_stage_ready,
+    .state_json = lutra_stage_state_json,
+};

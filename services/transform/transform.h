@@ -4,7 +4,9 @@
 #ifndef LUTRA_TRANSFORM_TRANSFORM_H
 #define LUTRA_TRANSFORM_TRANSFORM_H
 
-#include "stage/stage.h"
+#include "stage/service.h"
+
+extern const struct lutra_service lutra_transform_service;
 
 /* A lutra_stage_work_fn. Each table gets its target's name and columns by the pair that matches it;
  * excluded columns leave the table and every row. Refused, by name: a table that no pair matches,

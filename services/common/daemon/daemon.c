@@ -44,8 +44,10 @@ static void depart(struct lutra_daemon *daemon, const char *why)
     lutra_daemon_depart(daemon);
 }
 
-void lutra_daemon_drained(struct lutra_daemon *daemon)
+static void on_drained(void *arg)
 {
+    struct lutra_daemon *daemon = arg;
+
     if (daemon->phase == LUTRA_DAEMON_DRAINING) {
         depart(daemon, "drained");
     }
@@ -86,7 +88,7 @@ static void on_stop_signal(int signo, void *arg)
         return;
     }
     lutra_timer_start(daemon->stop_timer, daemon->config->drain_timeout_ms);
-    daemon->service->drain(daemon->state);
+    daemon->service->drain(daemon->state, on_drained, daemon);
 }
 
 static void on_hup(int signo, void *arg)
@@ -193,6 +195,7 @@ static int start(struct lutra_daemon *daemon, struct lutra_error *err)
         return -1;
     }
     lutra_daemon_admin_routes(daemon);
+    lutra_daemon_definitions_route(daemon);
     lutra_daemon_register(daemon);
     daemon->stop_timer = lutra_timer_new(daemon->loop, stop_timer_cb, daemon);
     daemon->signals[0] = lutra_signal_new(daemon->loop, SIGTERM, on_stop_signal, daemon);
@@ -212,7 +215,6 @@ static void stop(struct lutra_daemon *daemon)
     /* The rest may block for its bounded time, the loop stands: nobody is to call that a stall. */
     lutra_watchdog_free(daemon->watchdog);
     if (daemon->state != NULL && daemon->service->stop != NULL) {
-        daemon->catalog = NULL; /* goes with the service */
         daemon->service->stop(daemon->state);
     }
     lutra_registration_free(daemon->registration);

@@ -118,6 +118,7 @@ struct lutra_daemon_config {
 
 struct lutra_daemon; /* the frame */
 
+/* A service: a table that its library exports. What `start` returned is `state` for the others. */
 struct lutra_service {
     const char *name; /* "select": program lutra-select */
     const char *description;
@@ -126,34 +127,34 @@ struct lutra_service {
     bool stateless; /* has no use for state_dir */
     /* Extra validation after parsing (also under --check-config). May be NULL. */
     int (*check)(const void *config, struct lutra_error *err);
-    /* Builds the logic; *state is passed to the rest. */
+    /* Builds the logic. env and what it points to outlive it. */
     int (*start)(struct lutra_daemon *daemon,
                  const struct lutra_env *env,
                  const void *config,
                  void **state,
                  struct lutra_error *err);
-    /* SIGTERM: stop taking work, finish what is in hand, then call lutra_daemon_drained. */
-    void (*drain)(void *state);
+    /* What definitions it knows, told by GET /definitions/<channel> and in /state; lives until
+     * `stop`. NULL: it tells none. */
+    const struct lutra_catalog *(*catalog)(const void *state);
+    /* SIGTERM: stop taking work, finish what is in hand, give up every ownership, then call
+     * drained(arg), once, never from within this call. NULL: there is nothing to finish. */
+    void (*drain)(void *state, void (*drained)(void *arg), void *arg);
     void (*stop)(void *state); /* frees everything; the ports are still there */
     /* Ready to do its work? When not, the reason (one line). Coordination and bus are checked by
      * the frame. */
     bool (*ready)(void *state, char *reason, size_t reason_len);
-    /* Adds its machines to /state. */
+    /* Adds its machines to /state: "pipelines" (docs/PROTOCOL.md §9). */
     void (*state_json)(void *state, json_t *root);
 };
 
 /* The whole life of a service process; returns its exit status (docs/PROTOCOL.md §10). */
 int lutra_daemon_main(const struct lutra_service *service, int argc, char **argv);
-void lutra_daemon_drained(struct lutra_daemon *daemon);
 /* Ends the process with status 1 after this turn, its reason logged: it cannot go on (FATAL). */
 void lutra_daemon_fail(struct lutra_daemon *daemon, const struct lutra_error *err);
 
 /* More HTTP routes on the same listener (manager); http/server.h has the request's side. To be
  * called in start. */
 void lutra_daemon_route(struct lutra_daemon *daemon, const char *path, lutra_http_fn fn, void *arg);
-/* Tells what definitions this process knows: GET /definitions/<channel>, and "definitions" in
- * /state. To be called in start; the catalog lives until stop. */
-void lutra_daemon_definitions(struct lutra_daemon *daemon, const struct lutra_catalog *catalog);
 /* What others are told of the listener (http.advertise), "127.0.0.1:8641". */
 const char *lutra_daemon_http_address(const struct lutra_daemon *daemon);
 

@@ -51,8 +51,7 @@ struct lutra_daemon {
     struct lutra_metrics *metrics;
     struct lutra_http_server *http;
     struct lutra_env env;
-    void *state;                         /* the service's */
-    const struct lutra_catalog *catalog; /* the service's, NULL: it tells none */
+    void *state; /* the service's */
     struct lutra_registration *registration;
     struct lutra_process_metrics *process;
     struct lutra_watchdog *watchdog;
@@ -116,7 +115,8 @@ int lutra_daemon_buses_check(const struct lutra_daemon_config *config,
 /* admin.c: /healthz, /readyz, /metrics, /state. */
 void lutra_daemon_admin_routes(struct lutra_daemon *daemon);
 
-/* ---- definitions.c ---- */
+/* ---- definitions.c: nothing, when the service tells none ---- */
+void lutra_daemon_definitions_route(struct lutra_daemon *daemon);
 void lutra_daemon_definitions_json(const struct lutra_daemon *daemon, json_t *root);
 /* False with one line why. */
 bool lutra_daemon_ready(struct lutra_daemon *daemon, char *reason, size_t reason_len);

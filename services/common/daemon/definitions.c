@@ -30,9 +30,7 @@ static void definition(struct lutra_http_request *request, void *arg)
                                lutra_http_path(request));
         return;
     }
-    if (daemon->catalog != NULL) {
-        lutra_catalog_definitions(daemon->catalog, find, &wanted);
-    }
+    lutra_catalog_definitions(daemon->service->catalog(daemon->state), find, &wanted);
     if (wanted.json.len == 0) {
         lutra_http_reply_error(request, 404, "not_found", "no channel %.100s is known here",
                                wanted.name);
@@ -58,15 +56,16 @@ void lutra_daemon_definitions_json(const struct lutra_daemon *daemon, json_t *ro
 {
     json_t *array;
 
-    if (daemon->catalog != NULL) {
+    if (daemon->service->catalog != NULL) {
         array = json_array();
-        lutra_catalog_definitions(daemon->catalog, add, array);
+        lutra_catalog_definitions(daemon->service->catalog(daemon->state), add, array);
         json_object_set_new(root, "definitions", array);
     }
 }
 
-void lutra_daemon_definitions(struct lutra_daemon *daemon, const struct lutra_catalog *catalog)
+void lutra_daemon_definitions_route(struct lutra_daemon *daemon)
 {
-    daemon->catalog = catalog;
-    lutra_http_server_route(daemon->http, PREFIX, definition, daemon);
+    if (daemon->service->catalog != NULL) {
+        lutra_http_server_route(daemon->http, PREFIX, definition, daemon);
+    }
 }

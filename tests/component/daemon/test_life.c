@@ -108,7 +108,7 @@ static int start(struct lutra_daemon *daemon,
     return 0;
 }
 
-static void drain(void *state)
+static void drain(void *state, void (*drained)(void *arg), void *arg)
 {
     (void)state;
     atomic_store(&drained_asked, true);
@@ -119,7 +119,7 @@ static void drain(void *state)
         lutra_coord_mem_expire_silently(the_daemon->env.coord);
     }
     if (finish_drain) {
-        lutra_daemon_drained(the_daemon);
+        lutra_loop_post(the_daemon->loop, drained, arg);
     }
 }
 

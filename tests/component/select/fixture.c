@@ -107,7 +107,7 @@ void fix_init(const char *yaml)
         .source_new = source_new,
     };
     lutra_buses_put(fix.env.buses, "default", lutra_bus_mem_new(fix.broker, "select"));
-    fix.select = lutra_select_new(&fix.env);
+    (void)lutra_select_service.start(NULL, &fix.env, NULL, &fix.select, NULL);
     fix.bus = lutra_bus_mem_new(fix.broker, "load");
     lutra_mem_broker_create_topic(fix.broker, "lutra.p.extract", FIX_PARTITIONS);
     for (int32_t i = 0; i < FIX_PARTITIONS; i++) {
@@ -118,7 +118,7 @@ void fix_init(const char *yaml)
 
 void fix_fini(void)
 {
-    lutra_select_free(fix.select);
+    lutra_select_service.stop(fix.select);
     for (int32_t i = 0; i < FIX_PARTITIONS; i++) {
         lutra_bus_reader_free(fix.readers[i]);
     }
@@ -236,7 +236,7 @@ static bool has_messages(void *arg)
 static void fail_with_state(const char *what)
 {
     json_t *root = json_object();
-    lutra_select_state(fix.select, root);
+    lutra_select_service.state_json(fix.select, root);
     char *text = json_dumps(root, 0);
     cr_log_error("%s; %s", what, text);
     free(text);
@@ -315,7 +315,7 @@ void fix_check_chain(uint64_t first_process_id, const char *position)
 static json_t *state_value(const char *key)
 {
     json_t *root = json_object();
-    lutra_select_state(fix.select, root);
+    lutra_select_service.state_json(fix.select, root);
     json_t *value = json_object_get(json_array_get(json_object_get(root, "pipelines"), 0), key);
     cr_assert(value, "no %s in the state", key);
     json_incref(value);

@@ -33,7 +33,7 @@ struct fix {
     struct events events;
     size_t served; /* events in the binlog */
     struct lutra_env env;
-    struct lutra_select *select;
+    void *select;          /* of lutra_select_service */
     struct lutra_bus *bus; /* load's */
     struct lutra_bus_reader *readers[FIX_PARTITIONS];
     struct lutra_arena *arena;

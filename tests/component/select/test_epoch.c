@@ -186,7 +186,7 @@ Test(select_epoch, drain_waits_for_what_is_in_flight)
     fix_rows(2, 1);
     fix_origin(0, BEGIN);
     fix_wait_rows(2, 1000);
-    lutra_select_drain(fix.select, on_drained, &drained);
+    lutra_select_service.drain(fix.select, on_drained, &drained);
     fix_run(1000);
     cr_expect_not(drained);
     fix_termin(fix_state_int("published"), fix_state_int("published"));

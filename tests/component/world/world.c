@@ -14,7 +14,6 @@
 #include "model/channel.h"
 #include "model/records.h"
 #include "select/select.h"
-#include "stage/stage.h"
 #include "transform/transform.h"
 
 #define SESSION_MS 2000u
@@ -128,12 +127,20 @@ static struct lutra_bus *open_bus(const char *name, void *arg, struct lutra_erro
     return node->far_bus;
 }
 
+static const struct lutra_service *service_of(const struct world_node *node)
+{
+    static const struct lutra_service *const services[LUTRA_N_STAGES] = {
+        [LUTRA_STAGE_SELECT] = &lutra_select_service,
+        [LUTRA_STAGE_EXTRACT] = &lutra_extract_service,
+        [LUTRA_STAGE_TRANSFORM] = &lutra_transform_service,
+        [LUTRA_STAGE_LOAD] = &lutra_load_service,
+    };
+    return services[node->stage];
+}
+
 static void node_up(struct world_node *node)
 {
-    static const struct lutra_stage_desc extract = {.stage = LUTRA_STAGE_EXTRACT,
-                                                    .work = lutra_extract_work};
-    static const struct lutra_stage_desc transform = {.stage = LUTRA_STAGE_TRANSFORM,
-                                                      .work = lutra_transform_work};
+    static const struct lutra_stage_config none;
     struct world *w = node->world;
     node->env = (struct lutra_env){
         .loop = w->loop,
@@ -155,37 +162,13 @@ static void node_up(struct world_node *node)
         lutra_buses_put(node->env.buses, "far", node->far_bus);
     }
     node->target = NULL;
-    switch (node->stage) {
-    case LUTRA_STAGE_SELECT:
-        node->service = lutra_select_new(&node->env);
-        break;
-    case LUTRA_STAGE_EXTRACT:
-        node->service = lutra_stage_engine_new(&node->env, &extract);
-        break;
-    case LUTRA_STAGE_TRANSFORM:
-        node->service = lutra_stage_engine_new(&node->env, &transform);
-        break;
-    case LUTRA_STAGE_LOAD:
-        node->service = lutra_load_new(&node->env);
-        break;
-    }
+    (void)service_of(node)->start(NULL, &node->env, &none, &node->service, NULL);
     node->alive = true;
 }
 
 static void node_down(struct world_node *node)
 {
-    switch (node->stage) {
-    case LUTRA_STAGE_SELECT:
-        lutra_select_free(node->service);
-        break;
-    case LUTRA_STAGE_EXTRACT:
-    case LUTRA_STAGE_TRANSFORM:
-        lutra_stage_engine_free(node->service);
-        break;
-    case LUTRA_STAGE_LOAD:
-        lutra_load_free(node->service);
-        break;
-    }
+    service_of(node)->stop(node->service);
     lutra_buses_free(node->env.buses);
     lutra_coord_free(node->env.coord);
     lutra_metrics_free(node->env.metrics);
@@ -598,18 +581,7 @@ bool world_caught_up(void *world)
 struct json_t *world_state(struct world_node *node)
 {
     json_t *root = json_object();
-    switch (node->stage) {
-    case LUTRA_STAGE_SELECT:
-        lutra_select_state(node->service, root);
-        break;
-    case LUTRA_STAGE_EXTRACT:
-    case LUTRA_STAGE_TRANSFORM:
-        lutra_stage_engine_state(node->service, root);
-        break;
-    case LUTRA_STAGE_LOAD:
-        lutra_load_state(node->service, root);
-        break;
-    }
+    service_of(node)->state_json(node->service, root);
     json_t *entry = json_incref(json_array_get(json_object_get(root, "pipelines"), 0));
     json_decref(root);
     return entry;
