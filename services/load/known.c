@@ -64,6 +64,15 @@ static char *short_name(const char *position)
     return lutra_asprintf("%.*s", (int)len, position);
 }
 
+/* The word that lifts the refusal of a target that holds `position`. It names the epoch that was
+ * there before, too: accepted, a higher one is made and stands in the origin from then on, so the
+ * word is used up, and the same old copy needs another one when it is restored again. Until the
+ * origin is there nothing was written but the fence, and the word holds for whoever goes on. */
+static char *word_for(const struct ldr_expect *expect, const char *position)
+{
+    return lutra_asprintf("%s@%" PRIu64, position, expect->known.epoch);
+}
+
 static bool accepts(const struct ldr_expect *expect, const char *position, bool empty)
 {
     char text[64];
@@ -72,20 +81,28 @@ static bool accepts(const struct ldr_expect *expect, const char *position, bool 
         return strcmp(expect->accept, text) == 0;
     }
     LUTRA_AUTO_FREE char *name = short_name(position);
-    return strcmp(expect->accept, position) == 0 || strcmp(expect->accept, name) == 0;
+    LUTRA_AUTO_FREE char *whole_word = word_for(expect, position);
+    LUTRA_AUTO_FREE char *word = word_for(expect, name);
+    return strcmp(expect->accept, whole_word) == 0 || strcmp(expect->accept, word) == 0;
+}
+
+static const char *about_another(const struct ldr_expect *expect)
+{
+    return expect->accept[0] != '\0' ? " (the one that stands there is not for this)" : "";
 }
 
 static void
 refuse_empty(const struct ldr_expect *expect, const char *since, struct lutra_error *err)
 {
     LUTRA_AUTO_FREE char *had = short_name(expect->known.position);
-    (void)lutra_error_set(
-        err, LUTRA_CONFIG, 0,
-        "the target has no checkpoint of this pipeline, and at %s it had process "
-        "%" PRIu64 ", %s (epoch %" PRIu64 "): was lutra.checkpoint dropped, or is "
-        "it a new server? To begin there as start: says, put "
-        "\"accept_target: empty:%" PRIu64 "\" into the pipeline, apply, start",
-        since, expect->known.process_id, had, expect->known.epoch, expect->known.epoch);
+    (void)lutra_error_set(err, LUTRA_CONFIG, 0,
+                          "the target has no checkpoint of this pipeline, and at %s it had process "
+                          "%" PRIu64 ", %s (epoch %" PRIu64
+                          "): was lutra.checkpoint dropped, or is "
+                          "it a new server? To begin there as start: says, put "
+                          "\"accept_target: empty:%" PRIu64 "\" into the pipeline%s, apply, start",
+                          since, expect->known.process_id, had, expect->known.epoch,
+                          expect->known.epoch, about_another(expect));
 }
 
 static void refuse_older(const struct ldr_expect *expect,
@@ -96,14 +113,15 @@ static void refuse_older(const struct ldr_expect *expect,
 {
     LUTRA_AUTO_FREE char *had = short_name(expect->known.position);
     LUTRA_AUTO_FREE char *has = short_name(now->position_text);
+    LUTRA_AUTO_FREE char *word = word_for(expect, has);
     (void)lutra_error_set(
         err, LUTRA_CONFIG, 0,
         "the target went back: it holds process %" PRIu64 ", %s (epoch %" PRIu64
         "), and at %s it had process %" PRIu64 ", %s (epoch %" PRIu64
         "): was it restored from a backup, or is it another server? To go on from "
-        "what it holds put \"accept_target: %s\" into the pipeline, apply, start",
+        "what it holds put \"accept_target: %s\" into the pipeline%s, apply, start",
         now->process_id, has, fence, since, expect->known.process_id, had, expect->known.epoch,
-        has);
+        word, about_another(expect));
 }
 
 static uint64_t highest_fence(const struct lutra_ring *ring)

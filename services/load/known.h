@@ -43,7 +43,7 @@ void ldr_expect_free(void *expect);
 enum ldr_target_state {
     LDR_TARGET_FITS,
     LDR_TARGET_LOST,     /* its last moments, no more than it may */
-    LDR_TARGET_ACCEPTED, /* went back, and the definition names what it holds */
+    LDR_TARGET_ACCEPTED, /* went back, and the definition names what it holds and what it had */
     LDR_TARGET_REFUSED,
 };
 /* *err is set (CONFIG) when refused; it names what to put into accept_target. A malformed ring

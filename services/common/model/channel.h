@@ -99,8 +99,8 @@ struct lutra_pipeline_def {
                              select stopped at up to there (DDL, changes logged as statements, ...)
                              has been dealt with by hand */
     /* A checkpoint that went back (the target was restored from a backup, replaced, emptied): what
-     * it holds now, and the pipeline may go on from. "" | <position> | empty:<epoch that was
-     * there>. */
+     * it holds now, and the pipeline may go on from. "" | <position>@<epoch that was there> |
+     * empty:<epoch that was there>. */
     char *accept_target;
     uint64_t target_may_lose_ms; /* what a failover of the target loses without anybody's word */
     size_t n_pairs;

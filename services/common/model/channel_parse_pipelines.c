@@ -206,21 +206,29 @@ static int parse_resolved(const struct lutra_parse *p,
     return 0;
 }
 
+static bool is_epoch(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    return digits > 0 && digits < 20 && text[digits] == '\0';
+}
+
 /* What a target that went back holds now: "empty:<epoch>" or a position, whole or without its
- * GTIDs.
- */
+ * GTIDs, and "@<epoch>". Definitions of earlier versions have none; they are still read, and accept
+ * nothing. */
 static bool is_accepted_target(const char *text, enum lutra_flavor flavor)
 {
     struct lutra_position pos;
     uint64_t offset;
     if (strncmp(text, "empty:", 6) == 0) {
-        size_t digits = strspn(text + 6, "0123456789");
-        return digits > 0 && digits < 20 && text[6 + digits] == '\0';
+        return is_epoch(text + 6);
     }
-    if (!strchr(text, ';')) {
-        return is_file_and_offset(text, &offset);
+    const char *at = strrchr(text, '@');
+    size_t len = at != NULL && is_epoch(at + 1) ? (size_t)(at - text) : strlen(text);
+    LUTRA_AUTO_FREE char *position = lutra_strndup(text, len);
+    if (!strchr(position, ';')) {
+        return is_file_and_offset(position, &offset);
     }
-    if (lutra_position_parse(flavor, text, &pos, NULL)) {
+    if (lutra_position_parse(flavor, position, &pos, NULL)) {
         return false;
     }
     lutra_position_fini(&pos);
@@ -243,7 +251,7 @@ static int parse_accept_target(const struct lutra_parse *p,
     if (accept && !is_accepted_target(def->accept_target, flavor)) {
         return PARSE_ERROR(p, accept,
                            "accept_target \"%.100s\" is not what a target holds, expected <binlog "
-                           "file>:<offset>[;<gtids>] or empty:<epoch>",
+                           "file>:<offset>[;<gtids>]@<epoch> or empty:<epoch>",
                            def->accept_target);
     }
     return may_lose ? lutra_yaml_duration_ms(may_lose, p->name, 0, 86400000,

@@ -217,6 +217,23 @@ Test(recovery, a_target_restored_from_an_old_copy_is_refused_until_it_is_accepte
         cluster_equal(&c, "t");
         cluster_equal(&c, "bag");
         cr_assert_gt(cluster_epoch(&c), epoch);
+
+        /* The very same copy again: the word that stands in the definition is used up. */
+        position_is_told(&c);
+        swap_back(&target);
+        cluster_reopen(&c);
+        free(cluster_await_refusal(&c, "went back", "is not for this", NULL));
+        cr_assert_eq(cluster_ctl(&c, "start %s", c.name), 0);
+        char *again = cluster_await_refusal(&c, "went back", "is not for this", NULL);
+        cr_assert_eq(lutra_sql_int(c.target, "SELECT COUNT(*) FROM bag"), before);
+        char *another = accepted(again);
+        cr_assert_str_neq(another, what);
+        accept(&c, "0s", another);
+        cluster_sync(&c, 30000);
+        cluster_equal(&c, "t");
+        cluster_equal(&c, "bag");
+        free(another);
+        free(again);
         free(what);
         free(reason);
     }

@@ -84,7 +84,7 @@ Test(load_known, an_older_position_is_refused_by_name_and_told_what_to_accept)
     struct lutra_error err = {0};
     cr_assert_eq(judge_more(7, 30, 7200000, "", 10000, &err), LDR_TARGET_REFUSED);
     cr_expect_eq(err.class, LUTRA_CONFIG);
-    cr_expect(strstr(err.msg, "accept_target: binlog.000001:3000\""), "%s", err.msg);
+    cr_expect(strstr(err.msg, "accept_target: binlog.000001:3000@7\""), "%s", err.msg);
     cr_expect(strstr(err.msg, "process 50"), "%s", err.msg);
     cr_expect(strstr(err.msg, "binlog.000001:5000"), "%s", err.msg);
     cr_expect(strstr(err.msg, "1970-01-12T13:45:40"), "since when: %s", err.msg);
@@ -98,11 +98,27 @@ Test(load_known, a_lower_fence_alone_is_an_older_target)
 
 Test(load_known, only_the_position_that_the_target_holds_is_accepted)
 {
-    cr_expect_eq(judge(6, 30, 7200000, "binlog.000001:3000"), LDR_TARGET_ACCEPTED);
-    cr_expect_eq(judge(6, 30, 7200000, "binlog.000001:3000;0-1-30"), LDR_TARGET_ACCEPTED);
-    cr_expect_eq(judge(6, 30, 7200000, "binlog.000001:3000;0-1-31"), LDR_TARGET_REFUSED);
-    cr_expect_eq(judge(6, 29, 7200000, "binlog.000001:3000"), LDR_TARGET_REFUSED);
+    cr_expect_eq(judge(6, 30, 7200000, "binlog.000001:3000@7"), LDR_TARGET_ACCEPTED);
+    cr_expect_eq(judge(6, 30, 7200000, "binlog.000001:3000;0-1-30@7"), LDR_TARGET_ACCEPTED);
+    cr_expect_eq(judge(6, 30, 7200000, "binlog.000001:3000;0-1-31@7"), LDR_TARGET_REFUSED);
+    cr_expect_eq(judge(6, 29, 7200000, "binlog.000001:3000@7"), LDR_TARGET_REFUSED);
     cr_expect_eq(judge(6, 30, 7200000, "empty:7"), LDR_TARGET_REFUSED);
+}
+
+Test(load_known, a_word_is_for_one_epoch_and_then_used_up)
+{
+    struct lutra_error err = {0};
+    cr_expect_eq(judge(6, 30, 7200000, "binlog.000001:3000@6"), LDR_TARGET_REFUSED);
+    cr_expect_eq(judge(6, 30, 7200000, "binlog.000001:3000@70"), LDR_TARGET_REFUSED);
+    cr_expect_eq(judge(6, 30, 7200000, "binlog.000001:3000"), LDR_TARGET_REFUSED, "for any");
+    cr_assert_eq(judge_more(6, 30, 7200000, "binlog.000001:3000@6", 10000, &err),
+                 LDR_TARGET_REFUSED);
+    cr_expect(strstr(err.msg, "binlog.000001:3000@7\" into the pipeline (the one that stands there "
+                              "is not for this)"),
+              "%s", err.msg);
+    cr_expect_lt(strlen(err.msg), 512, "it must fit into a reason");
+    /* The fence of the acceptance is there, and nobody else was told: it holds on. */
+    cr_expect_eq(judge(8, 30, 0, "binlog.000001:3000@7"), LDR_TARGET_ACCEPTED);
 }
 
 Test(load_known, an_empty_checkpoint_has_its_own_words_and_is_accepted_once)

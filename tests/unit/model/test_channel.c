@@ -68,7 +68,7 @@ Test(channel, the_protocol_page_is_read)
     cr_expect_eq(def->unit_max_bytes, 8 << 20);
     cr_expect_not(def->accept_new_source);
     cr_expect_str_eq(def->resolved_until, "binlog.000003:4");
-    cr_expect_str_eq(def->accept_target, "binlog.000003:4711");
+    cr_expect_str_eq(def->accept_target, "binlog.000003:4711@17");
     cr_expect_eq(def->target_may_lose_ms, 10000);
     cr_assert_eq(def->n_pairs, 1);
     cr_expect_str_eq(def->pairs[0].source_schema, "shop");
@@ -181,6 +181,8 @@ Test(channel, canonical_json_is_read_back_equal)
         "  - source: b\n    target: a\n    start: gtid:3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5\n"
         "    window: 1\n    balance: least-lag\n    batch: {max_delay: 1s, max_bytes: 2000}\n"
         "    accept_new_source: true\n    accept_target: empty:17\n    target_may_lose: 0s\n" PAIRS,
+        HEAD "  - source: b\n    target: a\n    accept_target: "
+             "binlog.000009:4;3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5@17\n" PAIRS,
         "recovery: {max_attempts: 0, protection: 5m}\n" ONE,
         GROUP,
         HEAD "  - source: a\n    target: b\n    start: file:mysql-bin.000009:4\n    pairs:\n"
@@ -361,6 +363,9 @@ Test(channel, mistakes_in_pipelines_have_a_place)
     REFUSED(PIPE("{accept_target: yes, " REST "}"), "6:21", "empty:<epoch>");
     REFUSED(PIPE("{accept_target: 'empty:', " REST "}"), "6:21", "empty:<epoch>");
     REFUSED(PIPE("{accept_target: 'x:1;nonsense', " REST "}"), "6:21", "not what a target holds");
+    REFUSED(PIPE("{accept_target: 'x:1@', " REST "}"), "6:21", "<offset>[;<gtids>]@<epoch>");
+    REFUSED(PIPE("{accept_target: 'x:1@a', " REST "}"), "6:21", "not what a target holds");
+    REFUSED(PIPE("{accept_target: '@17', " REST "}"), "6:21", "not what a target holds");
     REFUSED(PIPE("{target_may_lose: 2d, " REST "}"), "6:23", "2d");
     REFUSED(PIPE("{batch: 3, " REST "}"), "6:13", "expected a mapping");
     REFUSED(PIPE("{batch: {max_row: 3}, " REST "}"), "6:14", "max_rows");
