@@ -102,7 +102,7 @@ static bool accept_payload(struct ldr_pipeline *p,
         /* Not a batch of the stream, whatever its headers say. The real one, if this came in its
          * place, is missed by its processId. */
         LUTRA_WARN("load.message_refused", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(&err));
-        p->broken++;
+        lutra_unusable_count(&p->broken, p->load->env->loop);
         return false;
     }
     switch (ldr_window_put(&p->window, batch)) {
@@ -116,7 +116,7 @@ static bool accept_payload(struct ldr_pipeline *p,
         (void)lutra_error_set(&err, LUTRA_DATA, 0,
                               "process %lu came, more than the window of %zu beyond %lu",
                               batch->process_id, p->window.capacity, p->window.next);
-        p->broken++;
+        lutra_unusable_count(&p->broken, p->load->env->loop);
         ldr_request(p, LUTRA_REQUEST_RESTART, false, err.msg);
         break;
     }
@@ -154,8 +154,7 @@ static void on_message(const struct lutra_bus_message *message, void *arg)
     } else {
         /* Not one of ours, or damaged: what it should have been is missed by its processId. */
         LUTRA_WARN("load.message_refused", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(&err));
-        p->broken++;
-        p->refused_ms = now_ms(p);
+        lutra_unusable_count(&p->broken, p->load->env->loop);
         lutra_assembler_reset(p->assembler);
     }
     ldr_offsets_push(&p->offsets, first, message->offset + 1, !waits);

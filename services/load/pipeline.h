@@ -19,6 +19,7 @@
 #include "coord/owner.h"
 #include "daemon/env.h"
 #include "daemon/follow.h"
+#include "daemon/warning.h"
 #include "load/known.h"
 #include "load/lag.h"
 #include "load/load.h"
@@ -123,7 +124,6 @@ struct ldr_pipeline {
     struct ldr_progress progress;
     uint64_t still_since_ms; /* data in hand, and none of `progress` has grown */
     char waits[256];         /* for what, then; "" */
-    uint64_t refused_ms;     /* when a message could not be used; 0: none yet */
     struct ldr_unit unit;
     struct ldr_call {            /* what the target was asked for, in order */
         struct ldr_batch *batch; /* apply: referenced; commit, rollback: NULL */
@@ -150,7 +150,8 @@ struct ldr_pipeline {
     bool attempt_resetting;
 
     /* status */
-    uint64_t units, rows, stale, duplicates, broken, fenced, max_bytes_in_hand;
+    uint64_t units, rows, stale, duplicates, fenced, max_bytes_in_hand;
+    struct lutra_unusable broken;
     struct ldr_lag lag;
     struct ldr_rate rate;
     struct lutra_counter *c_rows, *c_units, *c_stale, *c_duplicates, *c_fenced;
@@ -232,8 +233,6 @@ void ldr_disown(struct ldr_pipeline *p, enum ldr_state state, const char *reason
 
 /* Every second while it runs (stall.c). */
 void ldr_stall_tick(struct ldr_pipeline *p);
-/* What an operator should know although it runs; "" */
-void ldr_stall_warning(const struct ldr_pipeline *p, char *text, size_t size);
 
 void ldr_termin_changed(struct ldr_pipeline *p);
 void ldr_termin_tick(struct ldr_pipeline *p);

@@ -14,7 +14,6 @@ enum {
     STALL_MS = 30000,
     TELL_MS = 3000,
     SETTLE_MS = 10000, /* after a connection to ZooKeeper: what is known of it may be old */
-    REFUSED_MS = 60000,
 };
 
 static uint64_t now_ms(const struct ldr_pipeline *p)
@@ -96,16 +95,5 @@ void ldr_stall_tick(struct ldr_pipeline *p)
         char reason[sizeof p->waits];
         memcpy(reason, p->waits, sizeof reason);
         ldr_request_stalled(p, reason);
-    }
-}
-
-void ldr_stall_warning(const struct ldr_pipeline *p, char *text, size_t size)
-{
-    text[0] = '\0';
-    if (p->refused_ms != 0 && now_ms(p) - p->refused_ms < REFUSED_MS) {
-        (void)snprintf(text, size,
-                       "%" PRIu64 " messages of topic lutra.%s.load could not be used; what they "
-                       "should have been is sent again",
-                       p->broken, p->id);
     }
 }

@@ -41,6 +41,16 @@ static json_t *buffered(const struct ldr_pipeline *p)
     return ids;
 }
 
+/* What an operator should know although it runs. */
+static const char *warning(const struct ldr_pipeline *p, char *text, size_t size)
+{
+    bool is =
+        (p->state == LDR_BLOCKED && lutra_warn_blocked(p->blocked_class, p->reason, text, size)) ||
+        lutra_warn_unusable(&p->broken, p->load->env->loop, p->id, "load", text, size) ||
+        lutra_warn_bus(ldr_owns(p) ? p->buses.source : NULL, text, size);
+    return is ? text : lutra_follower_note(p->follower);
+}
+
 static void set_int(json_t *entry, const char *key, uint64_t value)
 {
     (void)json_object_set_new(entry, key, json_integer((json_int_t)value));
@@ -50,7 +60,7 @@ void ldr_pipeline_json(struct ldr_pipeline *p, json_t *array)
 {
     uint64_t now = lutra_loop_now_ms(p->load->env->loop);
     struct lutra_target_stats stats = {0};
-    char warning[256];
+    char text[640];
     if (p->target != NULL) {
         lutra_target_stats_get(p->target, &stats);
     }
@@ -63,14 +73,12 @@ void ldr_pipeline_json(struct ldr_pipeline *p, json_t *array)
                                   json_string(lutra_error_class_name(p->blocked_class)));
     }
     (void)json_object_set_new(entry, "waits", json_string(p->state == LDR_RUN ? p->waits : ""));
-    ldr_stall_warning(p, warning, sizeof warning);
-    const char *note = lutra_follower_note(p->follower);
-    (void)json_object_set_new(entry, "warning",
-                              lutra_json_text(warning[0] != '\0' ? warning : note));
+    (void)json_object_set_new(entry, "warning", lutra_json_text(warning(p, text, sizeof text)));
     (void)json_object_set_new(entry, "owner", json_boolean(ldr_owns(p)));
     (void)json_object_set_new(
         entry, "position", json_string(p->ring.position_text != NULL ? p->ring.position_text : ""));
-    (void)json_object_set_new(entry, "media_note", lutra_json_text(note));
+    (void)json_object_set_new(entry, "media_note",
+                              lutra_json_text(lutra_follower_note(p->follower)));
     (void)json_object_set_new(entry, "target_member", json_string(p->target_member));
     (void)json_object_set_new(entry, "target_went_back", json_string(p->went_back));
     set_int(entry, "epoch", p->epoch);
@@ -90,7 +98,7 @@ void ldr_pipeline_json(struct ldr_pipeline *p, json_t *array)
     set_int(entry, "kills", stats.kills);
     set_int(entry, "stale", p->stale);
     set_int(entry, "duplicates", p->duplicates);
-    set_int(entry, "broken", p->broken);
+    set_int(entry, "broken", p->broken.n);
     set_int(entry, "fenced", p->fenced);
     set_int(entry, "idle_ms", now - p->last_commit_ms);
     (void)json_object_set_new(entry, "lag_ms", json_real(ldr_lag_now_ms(p)));

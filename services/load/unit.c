@@ -215,7 +215,7 @@ void ldr_unit_pump(struct ldr_pipeline *p)
         }
         if (chain_check(p, batch, &err)) {
             ldr_batch_unref(batch);
-            p->broken++;
+            lutra_unusable_count(&p->broken, p->load->env->loop);
             ldr_request(p, LUTRA_REQUEST_RESTART, false, err.msg);
             return;
         }

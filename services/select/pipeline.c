@@ -183,6 +183,14 @@ static const char *origin_unusable(const struct sel_pipeline *p)
     return NULL;
 }
 
+/* load makes an epoch only for a definition that there is: it has not come here yet. */
+static bool waits_for_definition(const struct sel_pipeline *p)
+{
+    const struct lutra_pipeline *view = p->view;
+    return view->has_origin && view->origin.epoch > p->used_epoch &&
+           view->config_version < view->origin.config_version;
+}
+
 /* The run's epoch is over: a newer origin, or this one is somebody else's. */
 static bool run_outdated(const struct sel_pipeline *p)
 {
@@ -204,6 +212,11 @@ static void follow_origin(struct sel_pipeline *p)
         return;
     }
     why = origin_unusable(p);
+    if (!waits_for_definition(p)) {
+        p->definition_since_ms = 0;
+    } else if (p->definition_since_ms == 0) {
+        p->definition_since_ms = lutra_loop_now_ms(p->select->env->loop) + 1;
+    }
     if (sel_owns(p) && p->view->permit) {
         sel_topics_want(p);
     }

@@ -19,6 +19,7 @@
 #include "coord/owner.h"
 #include "daemon/env.h"
 #include "daemon/follow.h"
+#include "daemon/warning.h"
 #include "select/select.h"
 #include "select/slicer.h"
 #include "select/window.h"
@@ -102,10 +103,12 @@ struct sel_pipeline {
     struct lutra_owner *owner;
     struct lutra_follower *follower;
     struct lutra_task *reconcile;
-    struct lutra_timer *release; /* STOP: how long what is in flight may take */
-    bool released;               /* that time is over */
-    bool second_identity;        /* of the dump: see select.h */
-    uint64_t used_epoch;         /* the highest that this process published or may have */
+    struct lutra_timer *release;   /* STOP: how long what is in flight may take */
+    bool released;                 /* that time is over */
+    bool second_identity;          /* of the dump: see select.h */
+    uint64_t definition_since_ms;  /* the origin's is waited for; 0: it is not */
+    struct lutra_unusable refused; /* of the termin topic */
+    uint64_t used_epoch;           /* the highest that this process published or may have */
     struct sel_run *run;
     bool requesting; /* a request is under way; its completion names the pipeline */
 
@@ -187,7 +190,7 @@ void sel_stall_step_cb(void *arg); /* run->step */
 void sel_stall_overdue(struct sel_run *run);
 /* What is waited for, when that has lasted some seconds; "" */
 void sel_stall_describe(const struct sel_pipeline *p, char *text, size_t size);
-/* What an operator should know although it runs; "" */
+/* The oldest process is published again and again; "" */
 void sel_stall_warning(const struct sel_pipeline *p, char *text, size_t size);
 void sel_stall_listen(struct lutra_select *select, bool on);
 

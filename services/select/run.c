@@ -1,4 +1,5 @@
 /* A run: everything that belongs to one epoch, and its way to the stream. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,13 @@ enum {
 
 /* ---- termin ---- */
 
+/* load says it again, and more, within a second. */
+static void refused(struct sel_pipeline *p, const struct lutra_error *err)
+{
+    LUTRA_WARN("select.termin_refused", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(err));
+    lutra_unusable_count(&p->refused, p->select->env->loop);
+}
+
 static void take_termin(struct sel_run *run, const uint8_t *payload, size_t len)
 {
     struct sel_pipeline *p = run->p;
@@ -25,22 +33,23 @@ static void take_termin(struct sel_run *run, const uint8_t *payload, size_t len)
     lutra_arena_reset(run->arena);
     termin = lutra_wire_termin(run->arena, payload, len, &err);
     if (!termin) {
-        LUTRA_WARN("select.termin_refused", LUTRA_F_STR("pipeline", p->id), LUTRA_F_ERR(&err));
+        refused(p, &err);
         return;
     }
     /* The envelope was looked at already; a payload that says something else is nobody's. */
     if (strcmp(termin->pipeline, p->id) != 0 || termin->epoch != run->origin.epoch ||
         strcmp(termin->nonce, run->origin.nonce) != 0) {
-        lutra_counter_add(p->c_foreign, 1);
+        (void)lutra_error_set(&err, LUTRA_DATA, 0, "it says something else than its headers");
+        refused(p, &err);
         return;
     }
     if (LUTRA_FAULT("select.termin")) {
         return; /* as though it had not come: the next one says the same and more */
     }
     if (!sel_window_termin(run->window, termin->consumed_process_id, termin->applied_process_id)) {
-        LUTRA_WARN("select.termin_refused", LUTRA_F_STR("pipeline", p->id),
-                   LUTRA_F_U64("consumed", termin->consumed_process_id),
-                   LUTRA_F_STR("error", "of processes never published"));
+        (void)lutra_error_set(&err, LUTRA_DATA, 0, "of process %" PRIu64 ", never published",
+                              termin->consumed_process_id);
+        refused(p, &err);
     }
     (void)LUTRA_FAULT("select.credited");
 }
@@ -57,7 +66,7 @@ static void on_message(const struct lutra_bus_message *message, void *arg)
     lutra_bus_reader_commit(run->termin, message->offset + 1);
     (void)LUTRA_FAULT("select.offset_committed");
     if (lutra_envelope_parse(message, &envelope, &err)) {
-        LUTRA_WARN("select.termin_refused", LUTRA_F_STR("pipeline", run->p->id), LUTRA_F_ERR(&err));
+        refused(run->p, &err);
         return;
     }
     if (envelope.epoch != run->origin.epoch || strcmp(envelope.nonce, run->origin.nonce) != 0) {
@@ -66,7 +75,7 @@ static void on_message(const struct lutra_bus_message *message, void *arg)
     }
     rc = lutra_assembler_feed(run->assembler, message, &envelope, &payload, &len, &err);
     if (rc < 0) {
-        LUTRA_WARN("select.termin_refused", LUTRA_F_STR("pipeline", run->p->id), LUTRA_F_ERR(&err));
+        refused(run->p, &err);
     } else if (rc == 1) {
         take_termin(run, payload, len);
     }

@@ -48,13 +48,26 @@ static void set_u64(json_t *entry, const char *key, uint64_t value)
     (void)json_object_set_new(entry, key, lutra_json_u64(value));
 }
 
+/* What an operator should know although it runs. */
+static const char *warning(const struct sel_pipeline *p, char *text, size_t size)
+{
+    const struct lutra_loop *loop = p->select->env->loop;
+    uint64_t since_ms = p->state == SEL_WAITING ? p->definition_since_ms : 0;
+    sel_stall_warning(p, text, size);
+    bool is = text[0] != '\0' || lutra_warn_blocked(p->blocked, p->reason, text, size) ||
+              lutra_warn_definition(since_ms, p->view->origin.config_version,
+                                    p->view->config_version, loop, text, size) ||
+              lutra_warn_unusable(&p->refused, loop, p->id, "termin", text, size) ||
+              lutra_warn_bus(sel_owns(p) ? p->buses.source : NULL, text, size);
+    return is ? text : lutra_follower_note(p->follower);
+}
+
 void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
 {
     json_t *entry = json_object();
-    char waits[256], warning[256];
+    char waits[256], text[640];
     sel_status_keep(p);
     sel_stall_describe(p, waits, sizeof(waits));
-    sel_stall_warning(p, warning, sizeof(warning));
     set_text(entry, "pipeline", p->id);
     set_text(entry, "state", sel_state_name(p->state));
     set_text(entry, "reason", p->reason);
@@ -63,7 +76,7 @@ void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
         set_text(entry, "error_class", lutra_error_class_name(p->blocked));
     }
     set_text(entry, "waits", waits);
-    set_text(entry, "warning", warning[0] ? warning : lutra_follower_note(p->follower));
+    set_text(entry, "warning", warning(p, text, sizeof(text)));
     (void)json_object_set_new(entry, "owner", json_boolean(sel_owns(p)));
     (void)json_object_set_new(entry, "paused", json_boolean(!sel_permitted(p)));
     set_text(entry, "media_note", lutra_follower_note(p->follower));
@@ -89,6 +102,7 @@ void sel_pipeline_json(struct sel_pipeline *p, json_t *array)
     set_u64(entry, "rows_read", p->rows_read);
     set_u64(entry, "events_filtered", p->events_filtered);
     set_u64(entry, "ddl_passed", p->ddl_passed);
+    set_u64(entry, "malformed", p->refused.n);
     set_u64(entry, "republished", p->republished_before + p->last.republished);
     (void)json_array_append_new(array, entry);
 }

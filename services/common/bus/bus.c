@@ -1,8 +1,12 @@
 #include "bus/bus.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bus/bus_ops.h"
+
+enum { WARNING_MS = 300000 };
 
 const char *lutra_bus_header_get(const struct lutra_bus_message *message, const char *name)
 {
@@ -185,6 +189,23 @@ void lutra_bus_set_healthy(struct lutra_bus *bus, bool healthy)
     if (bus->health_fn) {
         bus->health_fn(healthy, bus->health_arg);
     }
+}
+
+void lutra_bus_warn(struct lutra_bus *bus, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(bus->warning, sizeof(bus->warning), fmt, ap);
+    va_end(ap);
+    bus->warned_ms = lutra_loop_now_ms(bus->loop);
+}
+
+const char *lutra_bus_warning(const struct lutra_bus *bus)
+{
+    bool stands = lutra_loop_now_ms(bus->loop) - bus->warned_ms < WARNING_MS;
+
+    return stands ? bus->warning : "";
 }
 
 void lutra_bus_free(struct lutra_bus *bus)

@@ -163,6 +163,11 @@ void lutra_bus_subscription_commit(struct lutra_bus_subscription *sub,
 bool lutra_bus_healthy(const struct lutra_bus *bus);
 void lutra_bus_on_health(struct lutra_bus *bus, void (*fn)(bool healthy, void *arg), void *arg);
 
+/* What an operator should know of the bus although it works; "" when there is nothing. For five
+ * minutes: its producer failed for good and was replaced, which says that a broker no longer knows
+ * what it had acknowledged. While it lasts: there is no producer in its place. */
+const char *lutra_bus_warning(const struct lutra_bus *bus);
+
 /* Readers and subscriptions are freed before. Waits for messages under way and for commits, at most
  * a few seconds; acks still to come are not called any more. Not from within a callback of the bus.
  */

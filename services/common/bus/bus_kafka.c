@@ -516,6 +516,8 @@ static void register_metrics(struct kafka_bus *bus, struct lutra_metrics *metric
     m->corrupt = lutra_metrics_counter(metrics, "lutra_bus_corrupt_total", labels,
                                        "Records without the checksum they promise: passed over, "
                                        "and told as lost");
+    m->producers_failed = lutra_metrics_counter(metrics, "lutra_bus_producers_failed_total", labels,
+                                                "Producers that failed for good and were replaced");
     m->rebalances = lutra_metrics_counter(metrics, "lutra_bus_rebalances_total", labels,
                                           "Assignments and revocations of partitions");
     m->ack_seconds = lutra_metrics_histogram(metrics, "lutra_bus_ack_seconds", labels,

@@ -162,6 +162,7 @@ struct kafka_topic {
 
 struct kafka_metrics {
     struct lutra_counter *published, *publish_errors, *received, *resets, *rebalances, *corrupt;
+    struct lutra_counter *producers_failed;
     struct lutra_histogram *ack_seconds;
     struct lutra_gauge *up;
 };
@@ -181,6 +182,7 @@ struct kafka_bus {
     rd_kafka_t *producer; /* NULL: could not be made again yet */
     struct kafka_pump *producer_pump;
     bool producer_ready; /* has its producer id */
+    unsigned producers_failed;
     struct kafka_send *sends, *failed_sends;
     struct kafka_warm_up *warm_ups;
     struct kafka_admin *admins;

@@ -57,22 +57,36 @@ static void producer_drop(struct kafka_bus *bus)
     bus->producer_ready = false;
 }
 
+/* Or at the next tick. */
+static void producer_open_again(struct kafka_bus *bus)
+{
+    struct lutra_error err;
+
+    if (kafka_producer_open(bus, &err) != 0) {
+        LUTRA_ERROR("bus.producer_not_made", LUTRA_F_ERR(&err));
+        lutra_bus_warn(&bus->base, "bus %s has no producer: %.400s", bus->name, err.msg);
+    }
+}
+
 static void producer_replace(struct kafka_bus *bus)
 {
     const rd_kafka_t *failed = bus->producer;
-    struct lutra_error err;
     struct kafka_send *send;
     char why[256] = "";
 
     rd_kafka_fatal_error(bus->producer, why, sizeof(why));
     LUTRA_ERROR("bus.producer_failed", LUTRA_F_STR("error", why));
+    bus->producers_failed++;
+    lutra_counter_add(bus->metrics.producers_failed, 1);
+    lutra_bus_warn(&bus->base,
+                   "the producer of bus %s failed for good and was replaced, %u so far, the last: "
+                   "%.250s; what was under way is published again",
+                   bus->name, bus->producers_failed, why);
     producer_drop(bus);
     /* Acks may publish again: on the new one. */
     DL_CONCAT(bus->failed_sends, bus->sends);
     bus->sends = NULL;
-    if (kafka_producer_open(bus, &err) != 0) {
-        LUTRA_ERROR("bus.producer_not_made", LUTRA_F_ERR(&err)); /* again at the next tick */
-    }
+    producer_open_again(bus);
     kafka_admin_fail(bus, failed);
     while ((send = bus->failed_sends)) {
         DL_DELETE(bus->failed_sends, send);
@@ -317,10 +331,9 @@ int kafka_producer_open(struct kafka_bus *bus, struct lutra_error *err)
 void kafka_producer_tick(struct kafka_bus *bus)
 {
     struct kafka_warm_up *warm_up;
-    struct lutra_error err;
 
-    if (!bus->producer && kafka_producer_open(bus, &err) != 0) {
-        LUTRA_ERROR("bus.producer_not_made", LUTRA_F_ERR(&err));
+    if (!bus->producer) {
+        producer_open_again(bus);
     }
     DL_FOREACH(bus->warm_ups, warm_up)
     {

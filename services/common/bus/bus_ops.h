@@ -15,6 +15,8 @@ struct lutra_bus {
     void (*health_fn)(bool healthy, void *arg);
     void *health_arg;
     struct lutra_pipe_state *pipe;
+    char warning[512]; /* the last one */
+    uint64_t warned_ms;
 };
 
 struct lutra_bus_reader {
@@ -89,6 +91,9 @@ struct lutra_bus_ops {
 
 /* Tells a change of health; does nothing when it is none. */
 void lutra_bus_set_healthy(struct lutra_bus *bus, bool healthy);
+
+/* What lutra_bus_warning says from now on. */
+void lutra_bus_warn(struct lutra_bus *bus, const char *fmt, ...) LUTRA_PRINTF(2, 3);
 
 /* pipe.c: called by lutra_bus_free when no ack can come any more. NULL is legal. */
 void lutra_pipe_state_free(struct lutra_pipe_state *state);

@@ -60,7 +60,7 @@ static void on_revoked(const char *topic, int32_t partition, void *arg)
 
 void stg_malformed(struct stg_pipeline *p, const struct lutra_error *err)
 {
-    p->malformed++;
+    lutra_unusable_count(&p->malformed, p->engine->env->loop);
     lutra_counter_add(p->c_malformed, 1);
     if (!p->stopped && !p->lost) {
         (void)snprintf(p->last_error, sizeof p->last_error, "passed over: %.490s", err->msg);

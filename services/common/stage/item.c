@@ -168,7 +168,9 @@ void stg_item_set_state(struct stg_item *item, enum stg_item_state state)
         break;
     case STG_HELD:
         part->n_held++;
-        part->pipeline->n_held++;
+        if (part->pipeline->n_held++ == 0) {
+            part->pipeline->held_since_ms = lutra_loop_now_ms(engine->env->loop);
+        }
         lutra_gauge_set(part->pipeline->g_held, (double)part->pipeline->n_held);
         break;
     case STG_QUEUED:

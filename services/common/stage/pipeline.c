@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/json_text.h"
 #include "stage/stage_private.h"
 
 /* The stage whose input is our output. */
@@ -185,6 +186,38 @@ static const char *state_name(const struct stg_pipeline *p, size_t n_partitions,
     return n_partitions > 0 ? "RUNNING" : "UNASSIGNED";
 }
 
+/* The version that is waited for; 0: none. */
+static uint64_t held_version(const struct stg_pipeline *p)
+{
+    for (size_t i = 0; p->n_held > 0 && i < p->n_partitions; i++) {
+        const struct stg_item *item;
+        if (!p->partitions[i]) {
+            continue;
+        }
+        DL_FOREACH(p->partitions[i]->items, item)
+        {
+            if (item->state == STG_HELD) {
+                return item->envelope.config_version;
+            }
+        }
+    }
+    return 0;
+}
+
+/* A batch that cannot be worked on is none of these: it stops the pipeline. */
+static const char *warning(const struct stg_pipeline *p, bool assigned, char *text, size_t size)
+{
+    const struct lutra_loop *loop = p->engine->env->loop;
+    uint64_t wanted = held_version(p);
+    bool is = lutra_warn_blocked(p->blocked, p->blocked_by, text, size) ||
+              lutra_warn_definition(wanted > 0 ? p->held_since_ms : 0, wanted,
+                                    p->view->config_version, loop, text, size) ||
+              lutra_warn_unusable(&p->malformed, loop, p->id,
+                                  lutra_stage_name(p->engine->desc.stage), text, size) ||
+              lutra_warn_bus(assigned ? p->output : NULL, text, size);
+    return is ? text : "";
+}
+
 static void set_int(json_t *entry, const char *key, uint64_t value)
 {
     (void)json_object_set_new(entry, key, json_integer((json_int_t)value));
@@ -194,6 +227,7 @@ void stg_pipeline_json(struct stg_pipeline *p, json_t *array)
 {
     json_t *entry = json_object(), *in_hand = json_array(), *assigned = json_array();
     size_t n_partitions = 0, n_waiting = 0;
+    char text[640];
     for (size_t i = 0; i < p->n_partitions; i++) {
         const struct stg_item *item;
         if (!p->partitions[i]) {
@@ -210,12 +244,15 @@ void stg_pipeline_json(struct stg_pipeline *p, json_t *array)
     }
     (void)json_object_set_new(entry, "pipeline", json_string(p->id));
     (void)json_object_set_new(entry, "state", json_string(state_name(p, n_partitions, n_waiting)));
-    (void)json_object_set_new(entry, "last_error",
-                              json_string(p->blocked != LUTRA_OK ? p->blocked_by : p->last_error));
+    (void)json_object_set_new(
+        entry, "last_error",
+        lutra_json_text(p->blocked != LUTRA_OK ? p->blocked_by : p->last_error));
     if (p->blocked != LUTRA_OK) {
         (void)json_object_set_new(entry, "error_class",
                                   json_string(lutra_error_class_name(p->blocked)));
     }
+    (void)json_object_set_new(entry, "warning",
+                              lutra_json_text(warning(p, n_partitions > 0, text, sizeof text)));
     (void)json_object_set_new(entry, "in_hand", in_hand);
     (void)json_object_set_new(entry, "assigned", assigned);
     set_int(entry, "epoch", p->epoch);
@@ -227,7 +264,7 @@ void stg_pipeline_json(struct stg_pipeline *p, json_t *array)
     set_int(entry, "stale", p->stale);
     set_int(entry, "held", p->n_held);
     set_int(entry, "refused", p->refused);
-    set_int(entry, "malformed", p->malformed);
+    set_int(entry, "malformed", p->malformed.n);
     set_int(entry, "retries", p->retries);
     (void)json_array_append_new(array, entry);
 }

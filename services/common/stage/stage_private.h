@@ -22,6 +22,7 @@
 
 #include <uthash.h>
 
+#include "daemon/warning.h"
 #include "stage/stage.h"
 
 #define STG_ENGINE_MAGIC 0x57a6e001u
@@ -99,12 +100,14 @@ struct stg_pipeline {
     struct lutra_timer *request_timer;
     char last_error[512];
 
-    uint64_t done, rows, stale, refused, malformed, retries;
+    uint64_t done, rows, stale, refused, retries;
+    struct lutra_unusable malformed;
     struct lutra_counter *c_done, *c_rows, *c_stale, *c_malformed, *c_retries, *c_failed;
     struct lutra_gauge *g_in_hand, *g_held, *g_stopped;
     struct lutra_histogram *h_work;
     size_t n_items, n_held;
-    UT_hash_handle hh; /* by topic_in */
+    uint64_t held_since_ms; /* while n_held > 0 */
+    UT_hash_handle hh;      /* by topic_in */
 };
 
 struct stg_faults {

@@ -86,7 +86,7 @@ void fix_desire(const char *state)
 void fix_init(const char *yaml)
 {
     static const struct lutra_bus_reader_handler handler = {.on_message = on_message};
-    fix = (struct fix){.loop = lutra_loop_new_sim(17)};
+    fix = (struct fix){.loop = lutra_loop_new_sim(17), .config_version = 1};
     fix.broker = lutra_mem_broker_new(fix.loop);
     fix.tree = lutra_mem_tree_new(fix.loop);
     fix.binlog = lutra_mem_binlog_new(fix.loop, "mem:1");
@@ -159,8 +159,10 @@ void fix_origin_as(const char *session,
                    const char *position,
                    const char *identity)
 {
-    struct lutra_origin origin = {
-        .epoch = ++fix.epoch, .nonce = FIX_NONCE, .process_id = process_id, .config_version = 1};
+    struct lutra_origin origin = {.epoch = ++fix.epoch,
+                                  .nonce = FIX_NONCE,
+                                  .process_id = process_id,
+                                  .config_version = fix.config_version};
     struct lutra_control control = {.start = true, .epoch = fix.epoch};
     struct lutra_buf json = {0};
     fix.consumed = process_id;

@@ -41,7 +41,8 @@ struct fix {
     size_t n;
     uint64_t epoch; /* of the last origin */
     uint64_t consumed;
-    bool credit; /* everything that comes is consumed and applied at once */
+    uint64_t config_version; /* of the next origin; 1 */
+    bool credit;             /* everything that comes is consumed and applied at once */
 };
 
 extern struct fix fix;

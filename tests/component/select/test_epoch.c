@@ -227,3 +227,23 @@ Test(select_epoch, the_topics_are_made_before_anything_is_published)
     cr_expect_eq(lutra_bus_partitions(fix.bus, "lutra.p.load"), 1);
     cr_expect_eq(lutra_bus_partitions(fix.bus, "lutra.p.termin"), 1);
 }
+
+Test(select_epoch, a_definition_that_does_not_come_is_warned_of_until_it_does)
+{
+    fix_init("");
+    fix.credit = true;
+    fix_rows(2, 1);
+    fix.config_version = 2;
+    fix_origin(0, BEGIN);
+    fix_run(9000);
+    cr_expect(fix_state_is("warning", ""), "it may be on its way");
+    fix_run(2000);
+    cr_expect(fix_state_is("state", "WAITING"));
+    cr_expect(fix_state_is("warning", "waits for version 2 of the definition for 10 s, and knows "
+                                      "version 1: does it reach ZooKeeper?") ||
+              fix_state_is("warning", "waits for version 2 of the definition for 11 s, and knows "
+                                      "version 1: does it reach ZooKeeper?"));
+    fix_define("", 2);
+    fix_wait_rows(2, 5000);
+    cr_expect(fix_state_is("warning", ""));
+}

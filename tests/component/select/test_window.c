@@ -152,3 +152,29 @@ Test(select_window, the_source_is_not_read_ahead_of_it)
     fix_wait_rows(2000, 60000);
     fix_check_chain(1, BEGIN);
 }
+
+/* Garbage, and one of processes that nobody published. */
+Test(select_window, termins_that_cannot_be_used_are_counted_and_warned_of_for_a_while)
+{
+    fix_init("");
+    fix_rows(1, 1);
+    fix_origin(0, BEGIN);
+    fix_messages(1, 1000);
+    fix_termin(1, 1);
+    fix_run(1000);
+    cr_expect(fix_state_is("warning", ""));
+    const struct lutra_bus_record garbage = {
+        .topic = "lutra.p.termin", .key = "1", .payload = "garbage", .payload_len = 7};
+    lutra_mem_broker_inject(fix.broker, &garbage);
+    fix_termin(100, 100);
+    fix_run(1000);
+    cr_expect_eq(fix_state_int("malformed"), 2);
+    cr_expect(fix_state_is("warning",
+                           "2 messages of topic lutra.p.termin could not be used and were passed "
+                           "over; what they should have been is sent again"));
+    fix_run(290000);
+    cr_expect_not(fix_state_is("warning", ""));
+    fix_run(10000);
+    cr_expect(fix_state_is("warning", ""));
+    cr_expect_eq(fix_state_int("in_flight"), 0);
+}

@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "bus/bus_ops.h"
 #include "model/records.h"
 #include "stages/batches.h"
 #include "world.h"
@@ -106,8 +107,9 @@ Test(engine, lower_epochs_are_dropped_and_counted)
     cr_assert(world_all_arrived(w, 7, 10000));
 }
 
-/* "state", "error_class" of pipeline `other`, which follows after `orders`. */
-static void expect_other(struct node *node, const char *state, const char *class)
+/* "state", "error_class" and "warning" of pipeline `other`, which follows after `orders`. */
+static void
+expect_other(struct node *node, const char *state, const char *class, const char *warning)
 {
     json_t *root = json_object();
     lutra_stage_engine_state(node->engine, root);
@@ -116,6 +118,8 @@ static void expect_other(struct node *node, const char *state, const char *class
     cr_assert_str_eq(json_string_value(json_object_get(entry, "pipeline")), "other");
     cr_assert_str_eq(json_string_value(json_object_get(entry, "state")), state);
     cr_assert_str_eq(found ? found : "", class);
+    const char *said = json_string_value(json_object_get(entry, "warning"));
+    cr_assert_eq(strncmp(said, warning, warning[0] ? strlen(warning) : 1), 0, "%s", said);
     json_decref(root);
 }
 
@@ -138,13 +142,14 @@ Test(engine, a_bus_that_cannot_be_opened_for_now_stops_its_pipelines_only_and_no
     }
     cr_assert(world_all_arrived(w, 1, 10000));
     world_run(w, 300000);
-    expect_other(&w->nodes[0], "BLOCKED", "retry");
-    expect_other(&w->nodes[1], "BLOCKED", "retry");
+    expect_other(&w->nodes[0], "BLOCKED", "retry", "cannot be opened now, is tried again: bus far");
+    expect_other(&w->nodes[1], "BLOCKED", "retry", "cannot be opened now, is tried again: bus far");
+    cr_assert_str_eq(node_text(&w->nodes[0], "warning"), "");
     cr_assert_str_eq(node_text(&w->nodes[0], "state"), "RUNNING");
     w->no_threads = false;
     world_run(w, 90000);
-    expect_other(&w->nodes[0], "UNASSIGNED", "");
-    expect_other(&w->nodes[1], "UNASSIGNED", "");
+    expect_other(&w->nodes[0], "UNASSIGNED", "", "");
+    expect_other(&w->nodes[1], "UNASSIGNED", "", "");
 }
 
 Test(engine, a_higher_epoch_drops_what_is_in_hand_of_lower_ones)
@@ -185,9 +190,14 @@ Test(engine, a_message_of_a_later_definition_is_held_until_that_arrives)
     cr_assert_lt(
         world_committed(w, "extract", held->partition),
         (int64_t)lutra_mem_broker_count(w->broker, "lutra.orders.extract", held->partition));
+    cr_assert_str_eq(node_text(extract, "warning"), "", "it may be on its way");
+    world_run(w, 6000);
+    cr_assert_not_null(strstr(node_text(extract, "warning"), "waits for version 2 of the"), "%s",
+                       node_text(extract, "warning"));
     world_config(w, 2);
     cr_assert(world_all_arrived(w, 2, 10000));
     cr_assert_eq(node_number(extract, "held"), 0);
+    cr_assert_str_eq(node_text(extract, "warning"), "");
     /* And an earlier one is dropped: its epoch is about to end. */
     struct sent *late = world_send_config(w, 2, 3, 3, 1);
     world_run(w, 5000);
@@ -308,6 +318,39 @@ Test(engine, malformed_messages_are_counted_and_passed_over)
     cr_assert_eq(node_number(&w->nodes[0], "malformed"), 4);
     world_run(w, 3000);
     assert_all_committed("extract");
+    cr_assert_str_eq(node_text(&w->nodes[0], "warning"),
+                     "4 messages of topic lutra.orders.extract could not be used and were passed "
+                     "over; what they should have been is sent again");
+    cr_assert_str_eq(node_text(&w->nodes[1], "warning"), "");
+    world_run(w, 300000);
+    cr_assert_str_eq(node_text(&w->nodes[0], "warning"), "", "five minutes are enough");
+}
+
+Test(engine, a_producer_that_was_replaced_is_warned_of_by_those_who_use_it)
+{
+    w = world_new(12);
+    start_all(1);
+    struct node *idle = NULL;
+    for (uint64_t id = 1; id <= 20; id++) {
+        world_send(w, 1, id, 3);
+    }
+    cr_assert(world_all_arrived(w, 1, 10000));
+    for (unsigned i = 0; i < PARTITIONS; i++) {
+        idle = world_start(w, LUTRA_STAGE_EXTRACT); /* one too many */
+    }
+    world_run(w, 10000);
+    for (size_t i = 0; i < MAX_NODES; i++) {
+        if (w->nodes[i].engine && strcmp(node_text(&w->nodes[i], "state"), "UNASSIGNED") == 0) {
+            idle = &w->nodes[i];
+        }
+    }
+    lutra_bus_warn(w->nodes[1].bus, "the producer failed");
+    lutra_bus_warn(idle->bus, "the producer failed");
+    cr_assert_str_eq(node_text(&w->nodes[1], "warning"), "the producer failed");
+    cr_assert_str_eq(node_text(idle, "state"), "UNASSIGNED");
+    cr_assert_str_eq(node_text(idle, "warning"), "");
+    world_run(w, 300000);
+    cr_assert_str_eq(node_text(&w->nodes[1], "warning"), "");
 }
 
 Test(engine, memory_is_bounded_while_nothing_can_be_published)

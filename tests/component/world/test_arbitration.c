@@ -454,3 +454,83 @@ Test(arbitration, a_planned_restart_of_the_only_extract_causes_nothing)
     world_check(w);
     finish();
 }
+
+/* ---- warnings ---- */
+
+/* How often an alarm of that name appears within ms. */
+static unsigned raised(const char *name, uint64_t ms)
+{
+    unsigned times = 0;
+    bool stood = alarm_text(name) != NULL;
+
+    for (uint64_t at = 0; at < ms; at += 100) {
+        lutra_loop_run_for(w->loop, 100);
+        times += !stood && alarm_text(name) != NULL;
+        stood = alarm_text(name) != NULL;
+    }
+    return times;
+}
+
+/* A message of this epoch, as its headers say, that is nothing of the kind. */
+static void poison(const char *stage)
+{
+    static unsigned n;
+    char topic[80], key[16], epoch[24];
+    const struct lutra_bus_header headers[] = {{"lutra-format", "1"},
+                                               {"lutra-epoch", epoch},
+                                               {"lutra-nonce", "feedfeedfeedfeed"},
+                                               {"lutra-config", "1"},
+                                               {"lutra-part", "1/1"}};
+    struct lutra_bus_record record = {.key = key,
+                                      .payload = "garbage",
+                                      .payload_len = 7,
+                                      .headers = headers,
+                                      .n_headers = sizeof(headers) / sizeof(*headers)};
+
+    (void)snprintf(key, sizeof(key), "%u", 1000000 + n++);
+    (void)snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)control().epoch);
+    record.topic = lutra_topic_name(WORLD_PIPELINE, stage, topic);
+    lutra_mem_broker_inject(w->broker, &record);
+}
+
+/* The alarm of the one that reads partition 0. */
+static const char *warning_of(const char *stage)
+{
+    static char name[64];
+
+    for (size_t i = 0; i < w->n; i++) {
+        if (strcmp(lutra_stage_name(w->nodes[i].stage), stage) == 0 &&
+            world_state_int(&w->nodes[i], "malformed") > 0) {
+            (void)snprintf(name, sizeof(name), "p-warning-%s-%s", stage, w->nodes[i].instance);
+        }
+    }
+    return name;
+}
+
+Test(arbitration, poison_raises_one_warning_of_the_stage_that_passes_it_over_and_clears_it_once)
+{
+    static const char *const stages[] = {"extract", "transform"};
+
+    begin(19, "{\"max_attempts\": 10, \"protection\": \"90s\"}");
+    managers_start();
+    lutra_loop_run_for(w->loop, 10000);
+    uint64_t epoch = control().epoch;
+    for (int i = 0; i < 2; i++) {
+        poison(stages[i]);
+        lutra_loop_run_for(w->loop, 5000);
+        const char *name = warning_of(stages[i]);
+        cr_assert(alarm_text(name) && strstr(alarm_text(name), "could not be used"), "%s", name);
+        for (int n = 0; n < 20; n++) {
+            poison(stages[i]);
+            cr_assert_eq(raised(name, 30000), 0, "%s: raised again", name);
+            cr_assert_not_null(alarm_text(name), "%s: cleared although it went on", name);
+        }
+        cr_assert_eq(raised(name, 10 * MINUTE_MS), 0, "%s: raised again", name);
+        cr_assert_null(alarm_text(name), "%s: it is over", name);
+    }
+    world_transaction(w, 3);
+    world_settle(w, MINUTE_MS);
+    cr_assert_eq(control().epoch, epoch, "poison is nobody's trouble");
+    world_check(w);
+    finish();
+}

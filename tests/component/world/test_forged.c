@@ -191,6 +191,8 @@ Test(forged, what_contradicts_its_headers_is_passed_over)
         expect_not_applied(&s, what[i]);
         cr_expect_eq(control_of(&s).epoch, s.origin.epoch, "%s is nobody's trouble", what[i]);
         cr_expect_eq(world_state_int(&s.w->nodes[5], "broken"), 1, "%s", what[i]);
+        cr_expect(world_state_is(&s.w->nodes[5], "warning", "could not be used", false), "%s",
+                  what[i]);
         scene_close(&s);
     }
 }

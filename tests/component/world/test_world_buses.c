@@ -90,6 +90,8 @@ static void expect_blocked(struct world_node *node)
     cr_expect(world_state_is(node, "error_class", "config", true), "%s", node->instance);
     cr_expect(world_state_is(node, "last_error", "bus far is not configured", false), "%s",
               node->instance);
+    cr_expect(world_state_is(node, "warning", "", true), "%s is perhaps not meant to have it",
+              node->instance);
 }
 
 Test(world_buses, a_process_without_the_bus_says_so_and_leaves_it_to_others)
@@ -166,6 +168,8 @@ static void expect_short(struct world_node *node)
     cr_expect(world_state_is(node, "state", "BLOCKED", true), "%s", node->instance);
     cr_expect(world_state_is(node, "error_class", "retry", true), "%s", node->instance);
     cr_expect(world_state_is(node, "last_error", "tried again: bus far: no threads", false), "%s",
+              node->instance);
+    cr_expect(world_state_is(node, "warning", "tried again: bus far: no threads", false), "%s",
               node->instance);
 }
 

@@ -1,10 +1,12 @@
-/* Opening a Kafka bus in a process that lacks what it needs. No broker: nothing is sent. */
+/* A Kafka bus without a broker: opening it in a process that lacks what it needs, and a producer
+ * that fails for good. */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "base/fault.h"
 #include "bus/bus_kafka.h"
 #include "bus/bus_kafka_impl.h"
 
@@ -95,4 +97,28 @@ Test(bus_open, without_a_descriptor_to_be_had_is_passing)
         cr_assert_eq(err.class, LUTRA_RETRY, "%s: %s", lutra_error_class_name(err.class), err.msg);
     }
     expect_opens();
+}
+
+static bool is_warned(void *bus)
+{
+    return lutra_bus_warning(bus)[0] != '\0';
+}
+
+Test(bus_open, a_producer_that_failed_for_good_is_told)
+{
+    const struct lutra_bus_record record = {
+        .topic = "t", .key = "1", .payload = "x", .payload_len = 1};
+    struct lutra_error err = {0};
+    struct lutra_bus *bus = open_bus(&err);
+    cr_assert_not_null(bus, "%s", err.msg);
+    cr_assert_str_eq(lutra_bus_warning(bus), "");
+    lutra_fault_arm("bus.producer_fatal=error");
+    cr_assert_neq(lutra_bus_publish(bus, &record, NULL, NULL, &err), 0);
+    cr_assert(lutra_loop_run_until(loop, is_warned, bus, 10000));
+    const char *warning = lutra_bus_warning(bus);
+    cr_assert_not_null(strstr(warning, "producer of bus far failed for good and was replaced, 1"),
+                       "%s", warning);
+    cr_assert_not_null(strstr(warning, "fault bus.producer_fatal"), "%s", warning);
+    lutra_fault_arm(NULL);
+    lutra_bus_free(bus);
 }
