@@ -13,90 +13,27 @@ char answer_location[256];
 
 /* ---- what fetches /state ---- */
 
-struct fetch {
-    lutra_http_answer_fn done;
-    void *arg;
-    struct lutra_timer *timer;
-    char address[32];
-    char channel[64]; /* its definition is asked for; "": the state */
-    struct fetch *next;
-};
-static struct fetch *fetches;
-
-static void fetch_unlink(struct fetch *fetch)
+static const struct fixture_service *service_at(const char *address)
 {
-    struct fetch **place = &fetches;
-
-    while (*place != fetch) {
-        place = &(*place)->next;
-    }
-    *place = fetch->next;
-    lutra_timer_free(fetch->timer);
-}
-
-static void fetch_cb(void *arg)
-{
-    struct fetch *fetch = arg;
-    struct lutra_error err = {.class = LUTRA_RETRY, .msg = "no answer within 1000 ms"};
-    const char *state = NULL;
-
-    fetch_unlink(fetch);
     for (int i = 0; i < MAX_SERVICES; i++) {
-        if (strcmp(f.services[i].address, fetch->address) == 0) {
-            state = fetch->channel[0] != '\0' ? f.services[i].definition : f.services[i].state;
+        if (strcmp(f.services[i].address, address) == 0) {
+            return &f.services[i];
         }
     }
-    if (state != NULL) {
-        struct lutra_http_answer got = {.status = 200, .body = state, .len = strlen(state)};
-
-        fetch->done(&got, NULL, fetch->arg);
-    } else {
-        fetch->done(NULL, &err, fetch->arg);
-    }
-    free(fetch);
+    return NULL;
 }
 
-static void get(void *port,
-                const char *address,
-                const char *target,
-                uint64_t timeout_ms,
-                lutra_http_answer_fn done,
-                void *arg)
+static char *answer_of_service(const char *address, const char *target)
 {
-    struct fetch *fetch = calloc(1, sizeof(*fetch));
-    bool answers = false;
+    const struct fixture_service *service = service_at(address);
+    const char *text = NULL;
 
-    (void)port;
-    if (strncmp(target, "/definitions/", 13) == 0) {
-        snprintf(fetch->channel, sizeof(fetch->channel), "%s", target + 13);
-    } else {
-        cr_assert_str_eq(target, "/state");
+    if (service != NULL && strcmp(target, "/state") == 0) {
+        text = service->state;
+    } else if (service != NULL && strncmp(target, "/definitions/", 13) == 0) {
+        text = service->definition;
     }
-    f.fetches++;
-    snprintf(fetch->address, sizeof(fetch->address), "%s", address);
-    for (int i = 0; i < MAX_SERVICES; i++) {
-        answers |= strcmp(f.services[i].address, address) == 0 && f.services[i].state != NULL;
-    }
-    fetch->done = done;
-    fetch->arg = arg;
-    fetch->timer = lutra_timer_new(f.loop, fetch_cb, fetch);
-    fetch->next = fetches;
-    fetches = fetch;
-    lutra_timer_start(fetch->timer, answers ? 2 : timeout_ms);
-}
-
-static void forget(void *port, void *arg)
-{
-    (void)port;
-    for (struct fetch *fetch = fetches; fetch != NULL;) {
-        struct fetch *next = fetch->next;
-
-        if (fetch->arg == arg) {
-            fetch_unlink(fetch);
-            free(fetch);
-        }
-        fetch = next;
-    }
+    return text != NULL ? strdup(text) : NULL;
 }
 
 /* ---- managers ---- */
@@ -108,6 +45,7 @@ void fixture_begin(void)
     f.tree = lutra_mem_tree_new(f.loop);
     f.broker = lutra_mem_broker_new(f.loop);
     f.stall_ms = 30000;
+    f.fetches = (struct fetch_port){.loop = f.loop, .answer = answer_of_service};
 }
 
 void fixture_manager_start(int i)
@@ -126,7 +64,7 @@ void fixture_manager_start(int i)
         .buses = m->buses,
         .instance = m->instance,
         .http = m->http,
-        .fetcher = {.get = get, .forget = forget},
+        .fetcher = fetch_from(&f.fetches),
         .metrics = m->metrics,
         .stall_ms = f.stall_ms,
     });

@@ -10,6 +10,7 @@
 #include "bus/bus_mem.h"
 #include "bus/buses.h"
 #include "coord/coord_mem.h"
+#include "fetch/fetch.h"
 #include "manager/manager.h"
 
 enum { SESSION_MS = 4000, MAX_MANAGERS = 3, MAX_SERVICES = 16 };
@@ -34,7 +35,7 @@ struct fixture {
     struct fixture_manager managers[MAX_MANAGERS];
     struct fixture_service services[MAX_SERVICES];
     uint64_t stall_ms;
-    unsigned fetches;
+    struct fetch_port fetches;
 };
 extern struct fixture f;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "fetch/fetch.h"
 #include "http/server.h"
 #include "manager/manager.h"
 #include "model/records.h"
@@ -25,90 +26,26 @@ static struct member {
     char instance[8];
 } members[2];
 
-struct fetch {
-    lutra_http_answer_fn done;
-    void *arg;
-    struct lutra_timer *timer;
-    char address[64];
-    struct fetch *next;
-};
-static struct fetch *fetches;
-
-static void fetch_free(struct fetch *fetch)
+static char *answer_of_node(const char *address, const char *target)
 {
-    struct fetch **place = &fetches;
-
-    while (*place != fetch) {
-        place = &(*place)->next;
-    }
-    *place = fetch->next;
-    lutra_timer_free(fetch->timer);
-    free(fetch);
-}
-
-static void fetch_cb(void *arg)
-{
-    struct fetch *fetch = arg;
-    struct lutra_error err = {.class = LUTRA_RETRY, .msg = "no answer within 1000 ms"};
-    lutra_http_answer_fn done = fetch->done;
-    void *done_arg = fetch->arg;
-    char *text = NULL;
-
+    cr_assert_str_eq(target, "/state");
     for (size_t i = 0; i < w->n; i++) {
-        if (w->nodes[i].alive && strcmp(w->nodes[i].instance, fetch->address) == 0) {
+        if (w->nodes[i].alive && strcmp(w->nodes[i].instance, address) == 0) {
             json_t *root = json_pack("{s:[o]}", "pipelines", world_state(&w->nodes[i]));
+            char *text = json_dumps(root, JSON_COMPACT);
 
-            text = json_dumps(root, JSON_COMPACT);
             json_decref(root);
+            return text;
         }
     }
-    fetch_free(fetch);
-    if (text != NULL) {
-        struct lutra_http_answer got = {.status = 200, .body = text, .len = strlen(text)};
-
-        done(&got, NULL, done_arg);
-    } else {
-        done(NULL, &err, done_arg);
-    }
-    free(text);
+    return NULL;
 }
 
-static void get(void *port,
-                const char *address,
-                const char *target,
-                uint64_t timeout_ms,
-                lutra_http_answer_fn done,
-                void *arg)
-{
-    struct fetch *fetch = calloc(1, sizeof(*fetch));
-
-    (void)port;
-    (void)target;
-    (void)timeout_ms;
-    snprintf(fetch->address, sizeof(fetch->address), "%s", address);
-    fetch->done = done;
-    fetch->arg = arg;
-    fetch->timer = lutra_timer_new(w->loop, fetch_cb, fetch);
-    fetch->next = fetches;
-    fetches = fetch;
-    lutra_timer_start(fetch->timer, 2);
-}
-
-static void forget(void *port, void *arg)
-{
-    (void)port;
-    for (struct fetch *fetch = fetches; fetch != NULL;) {
-        struct fetch *next = fetch->next;
-
-        if (fetch->arg == arg) {
-            fetch_free(fetch);
-        }
-        fetch = next;
-    }
-}
+static struct fetch_port fetches;
 
 static void managers_start(void)
 {
+    fetches = (struct fetch_port){.loop = w->loop, .answer = answer_of_node};
     for (int i = 0; i < 2; i++) {
         struct member *m = &members[i];
 
@@ -122,7 +59,7 @@ static void managers_start(void)
             .buses = m->buses,
             .instance = m->instance,
             .http = m->instance,
-            .fetcher = {.get = get, .forget = forget},
+            .fetcher = fetch_from(&fetches),
             .stall_ms = 30000,
         });
     }

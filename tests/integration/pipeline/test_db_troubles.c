@@ -93,7 +93,7 @@ Test(db_troubles,
     struct cluster c;
     struct workload w;
     struct lutra_test_mariadb target = lutra_test_mariadb_start("target", NULL);
-    troubles_begin_plain(&c, &w, &target, 15, 60);
+    troubles_begin_plain(&w, &c, &target, 15, 60);
     read_only(&w);
     too_many_connections(&w);
     user_connections(&w);
@@ -108,7 +108,7 @@ Test(db_troubles, a_target_that_hangs_is_told_and_goes_on_in_its_epoch, .timeout
     struct cluster c;
     struct workload w;
     struct lutra_test_mariadb target = lutra_test_mariadb_start("target", NULL);
-    troubles_begin_plain(&c, &w, &target, 12, 60);
+    troubles_begin_plain(&w, &c, &target, 12, 60);
     int64_t epoch = cluster_epoch(&c);
     uint64_t since_ms = lutra_test_now_ms();
     lutra_test_server_signal("target", "mariadb", SIGSTOP);

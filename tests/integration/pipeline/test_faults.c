@@ -10,22 +10,11 @@
 #include "support/test.h"
 #include "workload.h"
 
-static void start(struct cluster *c,
-                  struct workload *w,
-                  const struct cluster_options *options,
-                  unsigned seconds)
-{
-    cluster_start(c, options);
-    workload_tables(c);
-    cluster_go(c);
-    workload_start(w, c, seconds, 150);
-}
-
 Test(faults, sysbench_while_syncing, .timeout = 180)
 {
     struct cluster c;
     struct workload w;
-    start(&c, &w, &(struct cluster_options){.extracts = 2, .transforms = 2}, 10);
+    workload_begin(&w, &c, &(struct cluster_options){.extracts = 2, .transforms = 2}, 10, 150);
     workload_for(&w, 8000);
     workload_finish(&w);
     cr_assert_leq(cluster_state_int(&c, &c.selects[0], "max_in_flight"), 32,
@@ -37,7 +26,7 @@ Test(faults, kill_9_of_each_service_in_turn, .timeout = 300)
 {
     struct cluster c;
     struct workload w;
-    start(&c, &w, &(struct cluster_options){.extracts = 2, .transforms = 2}, 40);
+    workload_begin(&w, &c, &(struct cluster_options){.extracts = 2, .transforms = 2}, 40, 150);
     struct lutra_test_service *victims[] = {&c.selects[0], &c.extracts[0], &c.transforms[0],
                                             &c.loads[0],   &c.managers[0], &c.extracts[1],
                                             &c.loads[0],   &c.selects[0]};
@@ -56,8 +45,9 @@ Test(faults, standbys_take_over_without_a_manager, .timeout = 240)
 {
     struct cluster c;
     struct workload w;
-    start(&c, &w,
-          &(struct cluster_options){.selects = 2, .extracts = 2, .transforms = 2, .loads = 2}, 20);
+    workload_begin(
+        &w, &c, &(struct cluster_options){.selects = 2, .extracts = 2, .transforms = 2, .loads = 2},
+        20, 150);
     workload_for(&w, 2000);
     lutra_proc_kill9(c.managers[0].proc);
     for (int i = 0; i < 2; i++) {
@@ -83,7 +73,7 @@ Test(faults, rollback_and_restart_under_load, .timeout = 240)
 {
     struct cluster c;
     struct workload w;
-    start(&c, &w, &(struct cluster_options){.extracts = 2, .transforms = 2}, 20);
+    workload_begin(&w, &c, &(struct cluster_options){.extracts = 2, .transforms = 2}, 20, 150);
     int64_t epoch = cluster_epoch(&c);
     for (int i = 0; i < 3; i++) {
         workload_for(&w, 1500);
@@ -105,7 +95,7 @@ Test(faults, pause_and_stop_keep_every_row, .timeout = 240)
 {
     struct cluster c;
     struct workload w;
-    start(&c, &w, &(struct cluster_options){0}, 15);
+    workload_begin(&w, &c, &(struct cluster_options){0}, 15, 150);
     workload_for(&w, 1000);
     cr_assert_eq(cluster_ctl(&c, "pause %s", c.name), 0);
     cluster_await_state(&c, "PAUSED", 20000);
@@ -151,7 +141,7 @@ Test(faults, a_zombie_load_commits_nothing, .timeout = 240)
 {
     struct cluster c;
     struct workload w;
-    start(&c, &w, &(struct cluster_options){.loads = 2}, 20);
+    workload_begin(&w, &c, &(struct cluster_options){.loads = 2}, 20, 150);
     workload_for(&w, 2000);
     epoch_before = cluster_epoch(&c);
     zombie = cluster_owner(&c, "load");
@@ -166,7 +156,7 @@ Test(faults, a_zombie_frozen_before_its_commit_is_killed_and_refused, .timeout =
     struct cluster c;
     struct workload w;
     static const char *const faults[] = {"load:load.before_commit=pause:40", NULL};
-    start(&c, &w, &(struct cluster_options){.loads = 2, .faults = faults}, 30);
+    workload_begin(&w, &c, &(struct cluster_options){.loads = 2, .faults = faults}, 30, 150);
     LUTRA_WAIT_FOR(cluster_owner(&c, "load") != NULL, 10000);
     zombie = &c.loads[0]; /* the one with the fault; it must be the owner */
     if (cluster_owner(&c, "load") != zombie) {
@@ -185,7 +175,7 @@ Test(faults, a_crash_at_every_step_of_a_unit_loses_and_doubles_nothing, .timeout
                                         "load.commit_sent", "load.after_commit"};
     struct cluster c;
     struct workload w;
-    start(&c, &w, &(struct cluster_options){0}, 25);
+    workload_begin(&w, &c, &(struct cluster_options){0}, 25, 150);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         lutra_proc_kill9(c.loads[0].proc);
         char *fault = lutra_test_format("LUTRA_TEST_FAULTS=%s=crash:15", steps[i]);
@@ -232,7 +222,7 @@ Test(faults, duplicate_stale_and_garbage_messages_change_nothing, .timeout = 240
     static const char *const stages[] = {"extract", "transform", "load", "termin"};
     struct cluster c;
     struct workload w;
-    start(&c, &w, &(struct cluster_options){.extracts = 2, .transforms = 2}, 15);
+    workload_begin(&w, &c, &(struct cluster_options){.extracts = 2, .transforms = 2}, 15, 150);
     workload_for(&w, 2000);
     cr_assert_eq(cluster_ctl(&c, "restart %s --reason test", c.name),
                  0); /* now there are two epochs in the topics */
@@ -271,10 +261,10 @@ Test(faults, processes_that_arrive_out_of_order_are_applied_in_order, .timeout =
 {
     struct cluster c;
     struct workload w;
-    start(&c, &w,
-          &(struct cluster_options){
-              .extracts = 2, .transforms = 2, .pipeline = "    batch: {max_rows: 2}\n"},
-          12);
+    workload_begin(&w, &c,
+                   &(struct cluster_options){
+                       .extracts = 2, .transforms = 2, .pipeline = "    batch: {max_rows: 2}\n"},
+                   12, 150);
     int64_t version = 0, process_id = 0;
     uint64_t end_ms = lutra_test_now_ms() + 10000;
     while (lutra_test_now_ms() < end_ms) {

@@ -26,7 +26,8 @@ Test(kafka_troubles,
 {
     struct cluster c;
     struct workload w;
-    troubles_begin(&c, &w, &(struct cluster_options){.extracts = 2}, 25, 100);
+    workload_begin(&w, &c, &(struct cluster_options){.extracts = 2}, 25, 100);
+    workload_for(&w, 1000);
     for (size_t i = 0; i < 4; i++) {
         char *topic = cluster_topic(&c, stages[i]), *when;
         lutra_kafka_delete_topic(kafka(), topic);
@@ -74,7 +75,8 @@ Test(kafka_troubles, what_retention_takes_from_a_topic_is_read_again, .timeout =
 {
     struct cluster c;
     struct workload w;
-    troubles_begin(&c, &w, &(struct cluster_options){0}, 15, 100);
+    workload_begin(&w, &c, &(struct cluster_options){0}, 15, 100);
+    workload_for(&w, 1000);
     truncate_under(&w, &c.extracts[0], "extract");
     truncate_under(&w, &c.transforms[0], "transform");
     truncate_under(&w, &c.loads[0], "load");
@@ -141,7 +143,8 @@ Test(kafka_troubles, poison_is_passed_over_and_stops_nobody, .timeout = 180)
 {
     struct cluster c;
     struct workload w;
-    troubles_begin(&c, &w, &(struct cluster_options){.extracts = 2, .transforms = 2}, 12, 100);
+    workload_begin(&w, &c, &(struct cluster_options){.extracts = 2, .transforms = 2}, 12, 100);
+    workload_for(&w, 1000);
     int64_t epoch = cluster_epoch(&c);
     for (size_t i = 0; i < 4; i++) {
         char *when = lutra_test_format("with poison in topic %s", stages[i]);
@@ -177,7 +180,8 @@ Test(kafka_troubles, a_producer_that_fails_for_good_is_replaced_in_every_service
         "transform:bus.producer_fatal=error:60", "load:bus.producer_fatal=error:60", NULL};
     struct cluster c;
     struct workload w;
-    troubles_begin(&c, &w, &(struct cluster_options){.faults = faults}, 10, 100);
+    workload_begin(&w, &c, &(struct cluster_options){.faults = faults}, 10, 100);
+    workload_for(&w, 1000);
     struct lutra_test_service *services[] = {&c.selects[0], &c.extracts[0], &c.transforms[0],
                                              &c.loads[0]};
     for (size_t i = 0; i < 4; i++) {
@@ -201,7 +205,8 @@ Test(kafka_troubles,
 {
     struct cluster c;
     struct workload w;
-    troubles_begin(&c, &w, &(struct cluster_options){.extracts = 2, .transforms = 2}, 15, 100);
+    workload_begin(&w, &c, &(struct cluster_options){.extracts = 2, .transforms = 2}, 15, 100);
+    workload_for(&w, 1000);
     struct lutra_test_service *victims[] = {&c.extracts[0], &c.transforms[1], &c.extracts[1]};
     for (size_t i = 0; i < 3; i++) {
         workload_for(&w, 1500);

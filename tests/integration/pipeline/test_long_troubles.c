@@ -29,7 +29,8 @@ Test(long_troubles,
     struct cluster c;
     struct workload w;
     lutra_test_kafka_start();
-    troubles_begin(&c, &w, &(struct cluster_options){.window = 8, .extracts = 2}, 20, 100);
+    workload_begin(&w, &c, &(struct cluster_options){.window = 8, .extracts = 2}, 20, 100);
+    workload_for(&w, 1000);
     lutra_test_server_signal("kafka", "kafka", SIGSTOP);
     uint64_t frozen_ms = lutra_test_now_ms();
     struct lutra_http_answer ready = {0};
@@ -69,7 +70,8 @@ Test(long_troubles, a_topic_that_is_made_anew_is_read_from_its_beginning, .timeo
 {
     struct cluster c;
     struct workload w;
-    troubles_begin(&c, &w, &(struct cluster_options){.transforms = 2}, 15, 100);
+    workload_begin(&w, &c, &(struct cluster_options){.transforms = 2}, 15, 100);
+    workload_for(&w, 1000);
     for (size_t i = 0; i < 4; i++) {
         char *topic = cluster_topic(&c, stages[i]), *when;
         make_again(topic, i < 2 ? 2 : 1);
@@ -92,7 +94,8 @@ Test(long_troubles, more_partitions_are_taken_by_the_group_and_disturb_nobody, .
 {
     struct cluster c;
     struct workload w;
-    troubles_begin(&c, &w, &(struct cluster_options){.extracts = 2, .transforms = 2}, 8, 100);
+    workload_begin(&w, &c, &(struct cluster_options){.extracts = 2, .transforms = 2}, 8, 100);
+    workload_for(&w, 1000);
     int64_t epoch = cluster_epoch(&c);
     for (size_t i = 0; i < 4; i++) {
         char *topic = cluster_topic(&c, stages[i]);
@@ -167,7 +170,8 @@ Test(long_troubles,
     struct cluster c;
     struct workload w;
     lutra_test_kafka_start();
-    troubles_begin(&c, &w, &(struct cluster_options){.env = env}, 15, 100);
+    workload_begin(&w, &c, &(struct cluster_options){.env = env}, 15, 100);
+    workload_for(&w, 1000);
     corrupt_under(&w, &c.extracts[0], "extract");
     corrupt_under(&w, &c.transforms[0], "transform");
     corrupt_under(&w, &c.loads[0], "load");
@@ -185,7 +189,8 @@ Test(long_troubles,
                                          "transform:transform.received=error:60", NULL};
     struct cluster c;
     struct workload w;
-    troubles_begin(&c, &w, &(struct cluster_options){.faults = faults}, 10, 100);
+    workload_begin(&w, &c, &(struct cluster_options){.faults = faults}, 10, 100);
+    workload_for(&w, 1000);
     int64_t epoch = cluster_epoch(&c);
     LUTRA_WAIT_FOR(troubles_republished(&c) >= 2, 20000);
     (void)workload_flows(&w, 10000, "after two processes were lost");
@@ -213,7 +218,8 @@ Test(long_troubles, an_overload_is_not_made_worse_by_publishing_again, .timeout 
 {
     struct cluster c;
     struct workload w;
-    troubles_begin(&c, &w, &(struct cluster_options){.extracts = 2, .window = 16}, 20, 100);
+    workload_begin(&w, &c, &(struct cluster_options){.extracts = 2, .window = 16}, 20, 100);
+    workload_for(&w, 1000);
     int64_t before = troubles_republished(&c), epoch = cluster_epoch(&c);
 
     /* The target hangs on a row. */
@@ -267,7 +273,7 @@ Test(long_troubles, a_full_disk_at_the_target_is_told_and_costs_time_only, .time
     }
     atexit(unmount); /* before that of the servers is registered: runs after it */
     struct lutra_test_mariadb target = lutra_test_mariadb_start("target", NULL);
-    troubles_begin_plain(&c, &w, &target, 15, 60);
+    troubles_begin_plain(&w, &c, &target, 15, 60);
     char *ballast = lutra_test_path("target/ballast");
     uint64_t since_ms = lutra_test_now_ms();
     fill(ballast);

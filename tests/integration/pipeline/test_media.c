@@ -170,6 +170,21 @@ static void equal(struct cluster *c)
     }
 }
 
+/* The cluster with this pair at one side, and the tables; the channel is not begun. */
+static void start_with_source(struct cluster *c, const struct pair *pair)
+{
+    cluster_start(c,
+                  &(struct cluster_options){.source = &pair->a, .source_endpoint = pair->endpoint});
+    workload_tables(c);
+}
+
+static void start_with_target(struct cluster *c, const struct pair *pair)
+{
+    cluster_start(c,
+                  &(struct cluster_options){.target = &pair->a, .target_endpoint = pair->endpoint});
+    workload_tables(c);
+}
+
 /* ---- sources ---- */
 
 /* Reading from a standby, and from the primary again, to and fro, while the primary is written to
@@ -224,9 +239,7 @@ Test(media, a_planned_failover_of_the_source_is_told_by_http, .timeout = 240)
     struct workload w = {.c = &c};
     struct pair source;
     pair_start(&source, "src", "primary: a");
-    cluster_start(
-        &c, &(struct cluster_options){.source = &source.a, .source_endpoint = source.endpoint});
-    workload_tables(&c);
+    start_with_source(&c, &source);
     go(&c);
     workload_for(&w, 1500);
     lutra_sql_exec(source.sa, "SET GLOBAL read_only = ON");
@@ -270,9 +283,7 @@ Test(media, a_source_that_is_behind_is_waited_for, .timeout = 240)
     struct workload w = {.c = &c};
     struct pair source;
     pair_start(&source, "src", "primary: a");
-    cluster_start(
-        &c, &(struct cluster_options){.source = &source.a, .source_endpoint = source.endpoint});
-    workload_tables(&c);
+    start_with_source(&c, &source);
     catch_up(source.sa, source.sb);
     lutra_sql_exec(source.sb, "STOP SLAVE; CHANGE MASTER TO MASTER_DELAY = 8; START SLAVE");
     go(&c);
@@ -292,9 +303,7 @@ Test(media, a_source_that_lost_what_the_target_has_is_refused_by_gtid_and_server
     struct workload w = {.c = &c};
     struct pair source;
     pair_start(&source, "src", "primary: a");
-    cluster_start(
-        &c, &(struct cluster_options){.source = &source.a, .source_endpoint = source.endpoint});
-    workload_tables(&c);
+    start_with_source(&c, &source);
     go(&c);
     workload_step(&w);
     catch_up(source.sa, source.sb);
@@ -327,9 +336,7 @@ Test(media, a_source_whose_binlog_was_purged_too_far_is_refused_by_name, .timeou
     struct workload w = {.c = &c};
     struct pair source;
     pair_start(&source, "src", "primary: a");
-    cluster_start(
-        &c, &(struct cluster_options){.source = &source.a, .source_endpoint = source.endpoint});
-    workload_tables(&c);
+    start_with_source(&c, &source);
     go(&c);
     workload_step(&w);
     cluster_sync(&c, 20000);
@@ -360,11 +367,9 @@ Test(media, a_target_that_lost_the_last_second_goes_on_from_its_own_checkpoint, 
     struct workload w;
     struct pair target;
     pair_start(&target, "dst", "primary: a");
-    cluster_start(
-        &c, &(struct cluster_options){.target = &target.a, .target_endpoint = target.endpoint});
-    workload_tables(&c);
-    cluster_go(&c);
-    workload_start(&w, &c, 20, 40);
+    workload_begin(
+        &w, &c, &(struct cluster_options){.target = &target.a, .target_endpoint = target.endpoint},
+        20, 40);
     workload_for(&w, 2000);
     lutra_sql_exec(target.sb, "STOP SLAVE");
     int64_t there = lutra_sql_int(target.sb, "SELECT MAX(process_id) FROM lutra.checkpoint");
@@ -394,11 +399,9 @@ Test(media, a_target_is_switched_to_and_fro_under_load, .timeout = 240)
     struct workload w;
     struct pair target;
     pair_start(&target, "dst", "primary: a");
-    cluster_start(
-        &c, &(struct cluster_options){.target = &target.a, .target_endpoint = target.endpoint});
-    workload_tables(&c);
-    cluster_go(&c);
-    workload_start(&w, &c, 25, 40);
+    workload_begin(
+        &w, &c, &(struct cluster_options){.target = &target.a, .target_endpoint = target.endpoint},
+        25, 40);
     workload_for(&w, 2000);
     /* Switched too early it waits, and touches nothing. */
     switch_to(&c, "target", "b");
@@ -431,9 +434,7 @@ Test(media, a_member_without_the_checkpoint_is_refused_by_name, .timeout = 240)
     struct pair target;
     pair_start(&target, "dst", "primary: a");
     lutra_sql_exec(target.sb, "STOP SLAVE"); /* before anything came: an empty server */
-    cluster_start(
-        &c, &(struct cluster_options){.target = &target.a, .target_endpoint = target.endpoint});
-    workload_tables(&c);
+    start_with_target(&c, &target);
     go(&c);
     workload_step(&w);
     cluster_sync(&c, 20000);
@@ -464,9 +465,7 @@ Test(media, a_killed_source_is_followed_to_the_standby_that_was_promoted, .timeo
     struct workload w = {.c = &c};
     struct pair source;
     pair_start(&source, "src", "primary: a, follow: auto");
-    cluster_start(
-        &c, &(struct cluster_options){.source = &source.a, .source_endpoint = source.endpoint});
-    workload_tables(&c);
+    start_with_source(&c, &source);
     go(&c);
     workload_for(&w, 1500);
     catch_up(source.sa, source.sb);
@@ -494,9 +493,7 @@ Test(media, a_killed_target_is_followed_to_the_standby_that_was_promoted, .timeo
     struct workload w = {.c = &c};
     struct pair target;
     pair_start(&target, "dst", "primary: a, follow: auto");
-    cluster_start(
-        &c, &(struct cluster_options){.target = &target.a, .target_endpoint = target.endpoint});
-    workload_tables(&c);
+    start_with_target(&c, &target);
     go(&c);
     workload_for(&w, 1500);
     lutra_test_server_kill9("dst-a", "mariadb");

@@ -11,19 +11,6 @@
 #include "support/test.h"
 #include "workload.h"
 
-static void begin(struct cluster *c,
-                  struct workload *w,
-                  const struct cluster_options *options,
-                  unsigned seconds,
-                  unsigned rate)
-{
-    cluster_start(c, options);
-    workload_tables(c);
-    cluster_go(c);
-    workload_start(w, c, seconds, rate);
-    workload_for(w, 2000);
-}
-
 /* ---- Kafka ---- */
 
 static void await_standstill(struct workload *w)
@@ -46,10 +33,11 @@ Test(outage, a_killed_broker_stops_the_reading_and_all_resumes_when_it_is_back, 
     struct cluster c;
     struct workload w;
     lutra_test_kafka_start();
-    begin(&c, &w,
-          &(struct cluster_options){.window = 4,
-                                    .pipeline = "    batch: {max_rows: 100, max_bytes: 64KiB}\n"},
-          15, 300);
+    workload_begin(&w, &c,
+                   &(struct cluster_options){
+                       .window = 4, .pipeline = "    batch: {max_rows: 100, max_bytes: 64KiB}\n"},
+                   15, 300);
+    workload_for(&w, 2000);
     lutra_test_server_kill9("kafka", "kafka");
     await_standstill(&w);
     cr_assert_leq(cluster_state_int(&c, &c.selects[0], "in_flight"), 4);
@@ -94,7 +82,9 @@ Test(outage, zookeeper_away_stops_nothing_and_loses_nothing, .timeout = 240)
     struct cluster c;
     struct workload w;
     lutra_test_zookeeper_start();
-    begin(&c, &w, &(struct cluster_options){.extracts = 2, .transforms = 2, .env = env}, 20, 100);
+    workload_begin(&w, &c, &(struct cluster_options){.extracts = 2, .transforms = 2, .env = env},
+                   20, 100);
+    workload_for(&w, 2000);
 
     /* It stands still for longer than every session: all owners find theirs expired. */
     lutra_test_server_signal("zookeeper", "zookeeper", SIGSTOP);
@@ -125,7 +115,8 @@ Test(outage, a_target_killed_under_load_is_found_again, .timeout = 180)
     struct cluster c;
     struct workload w;
     struct lutra_test_mariadb target = lutra_test_mariadb_start("target", NULL);
-    begin(&c, &w, &(struct cluster_options){.target = &target}, 12, 150);
+    workload_begin(&w, &c, &(struct cluster_options){.target = &target}, 12, 150);
+    workload_for(&w, 2000);
     for (int round = 0; round < 2; round++) {
         if (round == 0) {
             lutra_test_server_kill9("target", "mariadb");
@@ -250,7 +241,8 @@ Test(outage, a_source_that_drops_the_dump_or_dies_is_read_on_from_the_last_cut, 
     struct cluster c;
     struct workload w;
     struct lutra_test_mariadb source = lutra_test_mariadb_start("source", NULL);
-    begin(&c, &w, &(struct cluster_options){.source = &source}, 10, 150);
+    workload_begin(&w, &c, &(struct cluster_options){.source = &source}, 10, 150);
+    workload_for(&w, 2000);
     int64_t epoch = cluster_epoch(&c);
     unsigned kills = 0;
     for (int i = 0; i < 15; i++) {

@@ -8,38 +8,23 @@
 #include "support/http.h"
 #include "support/test.h"
 
-void troubles_begin(struct cluster *c,
-                    struct workload *w,
-                    const struct cluster_options *options,
-                    unsigned seconds,
-                    unsigned rate)
-{
-    cluster_start(c, options);
-    workload_tables(c);
-    cluster_go(c);
-    workload_start(w, c, seconds, rate);
-    workload_for(w, 1000);
-}
-
 static char plain_endpoint[256];
 
-void troubles_begin_plain(struct cluster *c,
-                          struct workload *w,
+void troubles_begin_plain(struct workload *w,
+                          struct cluster *c,
                           const struct lutra_test_mariadb *target,
                           unsigned seconds,
                           unsigned rate)
 {
+    struct lutra_sql *root = lutra_sql_open(target->socket);
+    lutra_sql_exec(root, "CREATE USER plain@localhost; GRANT ALL ON lutra.* TO plain@localhost;"
+                         "GRANT SELECT, INSERT, UPDATE, DELETE, TRIGGER ON *.* TO plain@localhost");
+    lutra_sql_close(root);
     (void)snprintf(plain_endpoint, sizeof plain_endpoint,
                    "{type: mariadb, socket: %s, user: plain}", target->socket);
-    cluster_start(c,
-                  &(struct cluster_options){.target = target, .target_endpoint = plain_endpoint});
-    lutra_sql_exec(c->target,
-                   "CREATE USER plain@localhost; GRANT ALL ON lutra.* TO plain@localhost;"
-                   "GRANT SELECT, INSERT, UPDATE, DELETE, TRIGGER ON `%s`.* TO plain@localhost",
-                   c->name);
-    workload_tables(c);
-    cluster_go(c);
-    workload_start(w, c, seconds, rate);
+    workload_begin(w, c,
+                   &(struct cluster_options){.target = target, .target_endpoint = plain_endpoint},
+                   seconds, rate);
     workload_for(w, 1000);
 }
 

@@ -5,16 +5,10 @@
 
 #include "workload.h"
 
-/* The cluster with its tables, the pipeline running, the workload for so many seconds. */
-void troubles_begin(struct cluster *c,
-                    struct workload *w,
-                    const struct cluster_options *options,
-                    unsigned seconds,
-                    unsigned rate);
-/* The same with a private target, which load enters as user `plain`, without any administrator's
- * right. */
-void troubles_begin_plain(struct cluster *c,
-                          struct workload *w,
+/* workload_begin with a private target, which load enters as user `plain`, without any
+ * administrator's right. */
+void troubles_begin_plain(struct workload *w,
+                          struct cluster *c,
                           const struct lutra_test_mariadb *target,
                           unsigned seconds,
                           unsigned rate);

@@ -70,6 +70,18 @@ void workload_for(struct workload *w, uint64_t ms)
     }
 }
 
+void workload_begin(struct workload *w,
+                    struct cluster *c,
+                    const struct cluster_options *options,
+                    unsigned seconds,
+                    unsigned rate)
+{
+    cluster_start(c, options);
+    workload_tables(c);
+    cluster_go(c);
+    workload_start(w, c, seconds, rate);
+}
+
 int64_t workload_arrived(struct workload *w)
 {
     return lutra_sql_int(w->c->target, "SELECT IFNULL(MAX(v), 0) FROM versions");

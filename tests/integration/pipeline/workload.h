@@ -16,6 +16,12 @@ struct workload {
 void workload_tables(struct cluster *c);
 /* sysbench oltp_read_write for some seconds at some transactions a second. */
 void workload_start(struct workload *w, struct cluster *c, unsigned seconds, unsigned rate);
+/* All at once: the cluster with these tables, the pipeline RUNNING, the workload begun. */
+void workload_begin(struct workload *w,
+                    struct cluster *c,
+                    const struct cluster_options *options,
+                    unsigned seconds,
+                    unsigned rate);
 /* One more transaction of this process: rows into `bag` that are alike, and a version that only
  * grows. */
 void workload_step(struct workload *w);
